@@ -68,8 +68,7 @@ _NOT_QUALIFIED = _rule(
     _QUALIFIED_EXPRESSION,
 )
 _PARTS = "with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')"
-_TOO_MANY_PARTS = f"a qualified name {_NOT_QUALIFIED} {_PARTS}"
-_TOO_MANY_PARTS_OF_KEY = f"a valid label key {_NOT_QUALIFIED} {_PARTS}"
+_TOO_MANY_PARTS = f"a valid label key {_NOT_QUALIFIED} {_PARTS}"
 _NOT_LABEL_VALUE = _rule(
     "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or "
     f"'.', and {_ALPHANUMERIC_ENDS}",
@@ -171,14 +170,6 @@ def qualified(text: str) -> list[str]:
     taints.
     """
     return list(_qualified(text))
-
-
-def label_key(text: str) -> list[str]:
-    """The key of a label: a qualified name, called so where it has too many parts."""
-    return [
-        _TOO_MANY_PARTS_OF_KEY if problem == _TOO_MANY_PARTS else problem
-        for problem in _qualified(text)
-    ]
 
 
 def subdomain_with_underscore(text: str) -> list[str]:

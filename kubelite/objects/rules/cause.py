@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from kubelite.lib.json import Object
+from kubelite.objects.facts import go_types
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -68,9 +69,7 @@ def path_text(path: Path) -> str:
 
 
 def value_text(value: Any) -> str:
-    """A value as messages show it: text in quotes, the rest as JSON; ``"null"`` for nothing."""
-    if value is None:
-        return '"null"'
+    """A value as messages show it: as JSON."""
     return msgspec.json.encode(value, order="deterministic").decode()
 
 
@@ -84,9 +83,12 @@ def required(path: Path, why: str = "") -> Cause:
     return Cause(path, REQUIRED, "Required value" + (f": {why}" if why else ""))
 
 
-def invalid(path: Path, value: Any, why: str) -> Cause:
-    """The value breaks a rule."""
-    return Cause(path, INVALID, f"Invalid value: {value_text(value)}: {why}", value)
+def invalid(path: Path, value: Any, why: str, kind: str = "") -> Cause:
+    """The value breaks a rule. ``kind``: its type in the schema table, where Kubernetes' validation
+    has an internal struct of it.
+    """
+    shown = go_types.internal(kind, value) if kind and value is not None else value
+    return Cause(path, INVALID, f"Invalid value: {value_text(shown)}: {why}", value)
 
 
 def mistyped(path: Path, value: Any, why: str) -> Cause:
@@ -94,16 +96,18 @@ def mistyped(path: Path, value: Any, why: str) -> Cause:
     return Cause(path, MISTYPED, f"Invalid value: {value_text(value)}: {why}", value)
 
 
-def not_supported(path: Path, value: Any, allowed: Iterable[str]) -> Cause:
-    """The value is none of those that are known."""
+def not_supported(path: Path, value: Any, allowed: Iterable[str], kind: str = "") -> Cause:
+    """The value is none of those that are known. ``kind`` as for :func:`invalid`."""
+    shown = go_types.internal(kind, value) if kind and value is not None else value
     listed = ", ".join(value_text(word) for word in allowed)
-    message = f"Unsupported value: {value_text(value)}: supported values: {listed}"
+    message = f"Unsupported value: {value_text(shown)}: supported values: {listed}"
     return Cause(path, NOT_SUPPORTED, message, value)
 
 
-def duplicate(path: Path, value: Any) -> Cause:
-    """The value is there twice."""
-    return Cause(path, DUPLICATE, f"Duplicate value: {value_text(value)}", value)
+def duplicate(path: Path, value: Any, kind: str = "") -> Cause:
+    """The value is there twice. ``kind`` as for :func:`invalid`."""
+    shown = go_types.internal(kind, value) if kind and value is not None else value
+    return Cause(path, DUPLICATE, f"Duplicate value: {value_text(shown)}", value)
 
 
 def forbidden(path: Path, why: str) -> Cause:

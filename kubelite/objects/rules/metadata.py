@@ -88,7 +88,7 @@ def kube_finalizer(finalizer: str, path: Path) -> Iterator[Cause]:
 def labels(given: Mapping[str, str], path: Path) -> Iterator[Cause]:
     """Keys and values of labels. Causes name the map, not the entry."""
     for key, value in sorted(given.items()):
-        yield from each_invalid(path, key, names.label_key(key))
+        yield from each_invalid(path, key, names.qualified(key))
         yield from each_invalid(path, value, names.label_value(value))
 
 
@@ -147,7 +147,7 @@ def _expression(expression: Object, path: Path) -> Iterator[Cause]:
     else:
         yield invalid((*path, "operator"), operator, NO_OPERATOR)
     key = expression.get("key", "")
-    yield from each_invalid((*path, "key"), key, names.label_key(key))
+    yield from each_invalid((*path, "key"), key, names.qualified(key))
     yield from label_values(values, (*path, "values"))
 
 

@@ -70,12 +70,14 @@ async def check(attempt: Attempt) -> None:
 
 def _check_new(attempt: Attempt) -> None:
     res, obj = attempt.request.resource, attempt.obj
-    wrong, text = list(csr.check(obj)), obj["spec"].get("request", "")
+    wrong, text = list(csr.check(obj)), obj["spec"].get("request")
     try:
-        requested = requested_subject(parse(text))
+        requested = requested_subject(parse(text or ""))
     except BadRequestFile as error:
         raise invalid(
-            res, attempt.name, [*wrong, causes.invalid("spec.request", text[:64], str(error))]
+            res,
+            attempt.name,
+            [*wrong, causes.invalid("spec.request", text and text[:64], str(error))],
         ) from None
     if wrong:
         raise invalid(res, attempt.name, wrong)

@@ -197,10 +197,9 @@ async def _check_address(attempt: Attempt, wanted: str, ranges: list[Network]) -
         why = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"
         raise _wrong(attempt, "spec.clusterIPs[0]", f'Invalid value: "{wanted}": {why}') from None
     if not any(_has(network, address) for network in ranges):
-        listed = ", ".join(map(str, ranges))
         why = (
             f"the provided IP ({wanted}) is not in the valid range. The range of valid IPs is "
-            f"{listed}"
+            f"{ranges[0]}"
         )
         text = f'Invalid value: ["{wanted}"]: failed to allocate IP {wanted}: {why}'
         raise _wrong(attempt, "spec.clusterIPs", text)

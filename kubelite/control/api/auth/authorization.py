@@ -74,8 +74,8 @@ class Authorizer:
     def _judge(self, policy: Policy, attributes: AuthorizationAttributes) -> tuple[bool, str]:
         if MASTERS in attributes.user.groups:
             return True, ""
-        reason = policy.reason(attributes)
-        return bool(reason) or self._nodes.allows(attributes), reason
+        allowed = policy.allows(attributes) or self._nodes.allows(attributes)
+        return allowed, policy.reason(attributes)
 
     def _rules_of(self, user: User, namespace: str) -> list[Rule]:
         """The rules of a user in a namespace, remembered: names differ from request to request,
@@ -91,7 +91,9 @@ class Authorizer:
         return known
 
     def reason(self, attributes: AuthorizationAttributes) -> str:
-        """Why something that is allowed is; "" where no binding says so."""
+        """Why something is allowed or, where a binding leads nowhere, is not; "" where no binding
+        says so.
+        """
         return "" if MASTERS in attributes.user.groups else self._policy.reason(attributes)
 
     def rules(self, user: User, namespace: str) -> list[Rule]:
@@ -146,8 +148,8 @@ def attributes_of(request: Request) -> AuthorizationAttributes:
     )
 
 
-def denial(res: Resource, attributes: AuthorizationAttributes) -> StatusError:
-    """403 in the servers' words."""
+def denial(res: Resource, attributes: AuthorizationAttributes, reason: str = "") -> StatusError:
+    """403 in the servers' words; ``reason`` as the authorizer gives it."""
     what = f"{attributes.resource}/{attributes.sub}" if attributes.sub else attributes.resource
     where = (
         f' in the namespace "{attributes.namespace}"'
@@ -159,4 +161,5 @@ def denial(res: Resource, attributes: AuthorizationAttributes) -> StatusError:
         f'"{attributes.group}"{where}'
     )
     subject = f'{res.group_resource} "{attributes.name}"' if attributes.name else res.group_resource
-    return forbidden(res, attributes.name, f"{subject} is forbidden: {sentence}")
+    because = f": {reason}" if reason else ""
+    return forbidden(res, attributes.name, f"{subject} is forbidden: {sentence}{because}")

@@ -61,7 +61,7 @@ def check(obj: Object) -> Iterator[Cause]:
     yield from _signer(spec.get("signerName", ""))
     usages = spec.get("usages") or []
     if not usages:
-        yield causes.required("spec.usages", "usages must be provided")
+        yield causes.required("spec.usages")
     for index, usage in enumerate(usages):
         if usage not in KEY_USAGES and usage not in EXTENDED_USAGES:
             yield causes.unsupported(

@@ -85,6 +85,9 @@ def _called(subject: dict[str, Any], namespace: str) -> str:
     return f'{subject["kind"]} "{subject["name"]}"'
 
 
+_GROUP = "rbac.authorization.k8s.io"
+
+
 class Policy(NamedTuple):
     """Everything that is bound: roles and bindings by (namespace, name); cluster ones have
     namespace "".
@@ -116,7 +119,10 @@ class Policy(NamedTuple):
         )
 
     def reason(self, attributes: AuthorizationAttributes) -> str:
-        """Which binding allows something, in the servers' words; "" for none."""
+        """Which binding allows something, in the servers' words, or, where none does, which roles
+        that bindings refer to are not there; "" for none.
+        """
+        missing: list[str] = []
         for (where, name), binding in sorted(self.bindings.items()):
             if where not in ("", attributes.namespace):
                 continue
@@ -129,15 +135,24 @@ class Policy(NamedTuple):
                 None,
             )
             reference = binding.get("roleRef") or {}
-            if subject is not None and any(
-                rule.allows(attributes) for rule in self.rules_of_reference(reference, where)
-            ):
+            if subject is None:
+                continue
+            if not self._has(reference, where):
+                kind = reference.get("kind", "").lower()
+                missing.append(f'{kind}.{_GROUP} "{reference.get("name", "")}" not found')
+            if any(rule.allows(attributes) for rule in self.rules_of_reference(reference, where)):
                 bound = f'RoleBinding "{name}/{where}"' if where else f'ClusterRoleBinding "{name}"'
                 return (
                     f'RBAC: allowed by {bound} of {reference["kind"]} "{reference["name"]}" to '
                     f"{_called(subject, where)}"
                 )
-        return ""
+        if not missing:
+            return ""
+        return f"RBAC: {missing[0] if len(missing) == 1 else '[' + ', '.join(missing) + ']'}"
+
+    def _has(self, reference: dict[str, Any], namespace: str) -> bool:
+        where = namespace if reference.get("kind") == "Role" else ""
+        return (where, reference.get("name", "")) in self.roles
 
 
 def covers(owned: Iterable[Rule], wanted: Iterable[Rule]) -> list[Rule]:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 Cells = list[Any]
 GROUP = "admissionregistration.k8s.io"
 _ACTIONS = ("Audit", "Deny", "Warn")
-_NOT_FOUND_ACTIONS = ("Allow", "Deny")
+_NOT_FOUND_ACTIONS = ("Deny", "Allow")
 _REASONS = ("Forbidden", "Invalid", "RequestEntityTooLarge", "Unauthorized")
 _REINVOCATION = ("IfNeeded", "Never")
 _PATCHES = {

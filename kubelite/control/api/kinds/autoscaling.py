@@ -104,7 +104,9 @@ def _check_autoscaler(obj: Object) -> Iterator[Cause]:
     is_core = not target.get("apiVersion") and target.get("kind") == "ReplicationController"
     if not is_core and "/" not in target.get("apiVersion", "").strip("/"):
         path = "spec.scaleTargetRef.apiVersion"
-        yield causes.invalid(path, target.get("apiVersion", ""), "must specify API group")
+        yield causes.invalid(
+            path, target.get("apiVersion", ""), "apiVersion must specify API group"
+        )
     metrics = spec.get("metrics") or ()
     for index, metric in enumerate(metrics):
         yield from _check_metric(metric, f"spec.metrics[{index}]")

@@ -11,7 +11,6 @@ from kubelite.control.api.kinds.common import metadata, pod_defaults
 from kubelite.control.api.kinds.common.checks import (
     not_negative,
 )
-from kubelite.control.api.kinds.common.metadata import IMMUTABLE
 from kubelite.control.api.kinds.pod import WORKLOAD_WARNINGS, check_template, template_warnings
 from kubelite.control.api.kinds.rules import Rules
 from kubelite.control.api.tables.columns import boolean, columns, integer, wide
@@ -77,6 +76,7 @@ _MAX_INDEXED = 100_000
 _MAX_WITH_MANY_COMPLETIONS = 10_000
 _ACTIONS = ("Count", "FailIndex", "FailJob", "Ignore")
 _GENERATED = "`selector` will be auto-generated"
+_REPLACEMENTS = ("Failed", "TerminatingOrFailed")
 _INDEXED_ONLY = "requires indexed completion mode"
 _PREFIX = "batch.kubernetes.io/"
 
@@ -118,7 +118,8 @@ def _check_generated_selector(obj: Object) -> Iterator[Cause]:
             yield causes.invalid(path, labels.get(key, ""), f"must be '{value}'")
     selector = spec.get("selector")
     if metadata.is_selector(selector) and not matcher(selector)(expected):
-        yield causes.invalid("spec.selector", selector, "`selector` not auto-generated")
+        why = "`selector` not auto-generated"
+        yield causes.invalid("spec.selector", selector, why, "meta.v1.LabelSelector")
 
 
 def _own_labels(obj: Object) -> dict[str, str]:
@@ -152,7 +153,10 @@ def _check_job_spec(spec: Object, path: str) -> Iterator[Cause]:
     if (policy := spec.get("successPolicy")) is not None:
         yield from _check_success_policy(spec, policy, f"{path}.successPolicy")
     replacement = spec.get("podReplacementPolicy")
-    if spec.get("podFailurePolicy") is not None and replacement not in (None, "Failed"):
+    if spec.get("podFailurePolicy") is None:
+        if replacement not in (None, *_REPLACEMENTS):
+            yield causes.unsupported(f"{path}.podReplacementPolicy", replacement, _REPLACEMENTS)
+    elif replacement not in (None, "Failed"):
         yield causes.unsupported(f"{path}.podReplacementPolicy", replacement, ("Failed",))
     yield from _check_job_template(spec, f"{path}.template")
 
@@ -370,7 +374,8 @@ def _check_cron_job(obj: Object) -> Iterator[Cause]:
     path = "spec.jobTemplate.spec"
     yield from _check_job_spec(job, path)
     if job.get("selector") is not None:
-        yield causes.invalid(f"{path}.selector", job["selector"], _GENERATED)
+        selector = job["selector"]
+        yield causes.invalid(f"{path}.selector", selector, _GENERATED, "meta.v1.LabelSelector")
     if job.get("manualSelector"):
         yield causes.unsupported(f"{path}.manualSelector", True, ("nil", "false"))
     if (zone := spec.get("timeZone")) is not None:
@@ -429,23 +434,23 @@ def _check_job_update(new: Object, old: Object) -> Iterator[Cause]:
     spec, before = new["spec"], old["spec"]
     for field in _FIXED:
         if spec.get(field) != before.get(field):
-            yield causes.invalid(f"spec.{field}", spec.get(field), IMMUTABLE)
+            yield causes.immutable(f"spec.{field}", new, spec.get(field))
     completions = spec.get("completions")
     if completions != before.get("completions"):
         if spec.get("completionMode") != "Indexed":
-            yield causes.invalid("spec.completions", completions, IMMUTABLE)
+            yield causes.immutable("spec.completions", new, completions)
         elif completions != spec.get("parallelism"):
             why = "can only be modified in tandem with spec.parallelism"
             yield causes.invalid("spec.completions", completions, why)
     template, previous = spec.get("template") or {}, before.get("template") or {}
     if not before.get("suspend") or (old.get("status") or {}).get("startTime"):
         if template != previous:
-            yield causes.invalid("spec.template", template, IMMUTABLE)
+            yield causes.immutable("spec.template", new, template)
     elif _without_directives(template) != _without_directives(previous):
-        yield causes.invalid("spec.template.spec", template.get("spec"), IMMUTABLE)
+        yield causes.immutable("spec.template.spec", new, template.get("spec"))
 
 
-_COMPLETION_MODES = ("Indexed", "NonIndexed")
+_COMPLETION_MODES = ("NonIndexed", "Indexed")
 _COUNTERS = ("active", "succeeded", "failed", "ready", "terminating")
 
 
@@ -616,11 +621,6 @@ KINDS: dict[tuple[str, str], Rules] = {
         selectable=("status.successful",),
         unselectable='field label "{path}" not supported for Job',
         hostname_use="Pod names and hostnames",
-        values={
-            "batch.v1.JobSpec": {
-                "podReplacementPolicy": ("Failed", "TerminatingOrFailed"),
-            }
-        },
         may_be_empty=(
             "batch.v1.PodFailurePolicy.rules",
             "batch.v1.PodFailurePolicyRule.action",

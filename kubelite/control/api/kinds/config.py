@@ -123,9 +123,15 @@ def _is_extended(name: str) -> bool:
 
 
 def _check_resource_name(name: str, path: str) -> Iterator[Cause]:
-    for problem in names.qualified(name):
+    problems = names.qualified(name)
+    for problem in problems:
         yield causes.invalid(path, name, problem)
-    if "/" not in name and name not in _STANDARD_RESOURCES and not _is_huge_pages(name):
+    if (
+        not problems
+        and "/" not in name
+        and name not in _STANDARD_RESOURCES
+        and not _is_huge_pages(name)
+    ):
         why = "must be a standard resource type or fully qualified"
         yield causes.invalid(path, name, why)
 
@@ -210,9 +216,10 @@ def _check_limit_range(obj: Object) -> Iterator[Cause]:
     kinds_taken: set[str] = set()
     for index, limit in enumerate((obj.get("spec") or {}).get("limits") or ()):
         path, kind = f"spec.limits[{index}]", limit.get("type", "")
-        for problem in names.qualified(kind):
+        problems = names.qualified(kind)
+        for problem in problems:
             yield causes.invalid(f"{path}.type", kind, problem)
-        if "/" not in kind and kind not in _LIMIT_TYPES:
+        if not problems and "/" not in kind and kind not in _LIMIT_TYPES:
             why = "must be a standard limit type or fully qualified"
             yield causes.invalid(f"{path}.type", kind, why)
         if kind in kinds_taken:
@@ -419,12 +426,14 @@ KINDS: dict[tuple[str, str], Rules] = {
         prepare_subresource={"finalize": _prepare_finalize},
     ),
     ("", "ConfigMap"): Rules(
+        changes_first=True,
         check=_check_config_map,
         check_update=_check_immutable,
         columns=columns("Name", "Data", "Age"),
         cells=_config_map_cells,
     ),
     ("", "Secret"): Rules(
+        changes_first=True,
         warnings=_secret_warnings,
         defaults=_default_secret,
         check=_check_secret,

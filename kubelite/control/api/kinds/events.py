@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from kubelite.control.api.kinds.common.checks import check_dns_name
-from kubelite.control.api.kinds.common.metadata import IMMUTABLE
 from kubelite.control.api.kinds.rules import Rules
 from kubelite.control.api.schema import structs
 from kubelite.control.api.tables.columns import columns, wide
@@ -15,7 +14,7 @@ from kubelite.control.api.tables.text import (
 )
 from kubelite.control.api.wire import causes
 from kubelite.lib.json import Object
-from kubelite.objects.facts import ages, names
+from kubelite.objects.facts import ages, names, schema
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -92,6 +91,7 @@ def _check_new_event(obj: Object) -> Iterator[Cause]:
 
 def _check_event_update(new: Object, old: Object) -> Iterator[Cause]:
     event, before = _event(new, "v1"), _event(old, "v1")
+    types = schema.types_of("core.v1.Event")
     for field, shown in (
         ("involvedObject", "involvedObject"),
         ("reason", "reason"),
@@ -102,7 +102,8 @@ def _check_event_update(new: Object, old: Object) -> Iterator[Cause]:
         ("type", "type"),
     ):
         if event.get(field) != before.get(field):
-            yield causes.invalid(shown, event.get(field), IMMUTABLE)
+            value = event.get(field, "" if types[field] == "s" else None)
+            yield causes.invalid(shown, value, causes.IMMUTABLE, types[field])
 
 
 def _event_cells(obj: Object, now: datetime) -> Cells:

@@ -13,7 +13,6 @@ from kubelite.control.api.kinds.common.checks import (
     check_port_or_name,
     unchanged,
 )
-from kubelite.control.api.kinds.common.metadata import IMMUTABLE
 from kubelite.control.api.kinds.rules import Rules
 from kubelite.control.api.kinds.service import load_balancer_addresses
 from kubelite.control.api.tables.columns import columns
@@ -215,7 +214,7 @@ def _check_network_policy(obj: Object) -> Iterator[Cause]:
         return
     for index, kind in enumerate(kinds):
         if kind not in ("Egress", "Ingress"):
-            yield causes.unsupported(f"spec.policyTypes[{index}]", kind, ("Egress", "Ingress"))
+            yield causes.unsupported(f"spec.policyTypes[{index}]", kind, ("Ingress", "Egress"))
 
 
 def _check_policy_port(rule: Object, path: str) -> Iterator[Cause]:
@@ -283,18 +282,19 @@ def _check_service_cidr(obj: Object) -> Iterator[Cause]:
         path = f"spec.cidrs[{index}]"
         yield from addresses.check_network(text, path)
         if network is not None and str(network) != text:
-            yield causes.invalid(path, text, f'must be in canonical form ("{network}")')
+            why = "must not have bits set beyond the prefix length"
+            yield causes.invalid(path, text, why)
 
 
 def _check_service_cidr_update(new: Object, old: Object) -> Iterator[Cause]:
     """A second family may be added to the first, or taken away again."""
     given, before = (lookup(state, "spec.cidrs", []) for state in (new, old))
     if abs(len(given) - len(before)) > 1 or not given:
-        yield causes.invalid("spec.cidrs", given or causes.NIL, IMMUTABLE)
+        yield causes.invalid("spec.cidrs", given or causes.NIL, causes.IMMUTABLE)
         return
     for index, (text, previous) in enumerate(zip(given, before, strict=False)):
         if text != previous:
-            yield causes.invalid(f"spec.cidrs[{index}]", text, IMMUTABLE)
+            yield causes.invalid(f"spec.cidrs[{index}]", text, causes.IMMUTABLE)
     if len(given) > len(before):
         yield from _check_service_cidr(new)
 
@@ -382,6 +382,7 @@ KINDS: dict[tuple[str, str], Rules] = {
         has_generation=True,
     ),
     ("networking.k8s.io", "IngressClass"): Rules(
+        changes_first=True,
         check=_check_ingress_class,
         may_be_empty=("networking.v1.IngressClassParametersReference.*",),
         defaults=_default_ingress_class,

@@ -56,7 +56,8 @@ def _check_priority_class(obj: Object) -> Iterator[Cause]:
 def _check_disruption_budget(obj: Object) -> Iterator[Cause]:
     spec = obj.get("spec") or {}
     if spec.get("minAvailable") is not None and spec.get("maxUnavailable") is not None:
-        yield causes.invalid("spec", spec, "minAvailable and maxUnavailable cannot be both set")
+        why = "minAvailable and maxUnavailable cannot be both set"
+        yield causes.invalid("spec", spec, why, "policy.v1.PodDisruptionBudgetSpec")
     for field in ("minAvailable", "maxUnavailable"):
         yield from check_share(spec.get(field), f"spec.{field}")
         yield from check_at_most_all(spec.get(field), f"spec.{field}")
@@ -112,7 +113,7 @@ KINDS: dict[tuple[str, str], Rules] = {
     ("scheduling.k8s.io", "PriorityClass"): Rules(
         generation_counts=False,
         defaults=_default_priority_class,
-        check=_check_priority_class,
+        check_create=_check_priority_class,
         check_update=_check_priority_class_update,
         columns=columns(
             "Name", integer("Value"), boolean("Global-Default"), "Age", "PreemptionPolicy"

@@ -74,11 +74,12 @@ def _check_cluster_role(obj: Object) -> Iterator[Cause]:
     for index, selector in enumerate(selectors or ()):
         yield from metadata.selector(selector, f"{path}[{index}]")
         if not metadata.is_selector(selector):
-            yield causes.invalid(f"{path}[{index}]", selector, "invalid label selector.")
+            why = "invalid label selector."
+            yield causes.invalid(f"{path}[{index}]", selector, why, "meta.v1.LabelSelector")
 
 
 def _check_binding(obj: Object) -> Iterator[Cause]:
-    yield from _check_binding_to(obj, ("ClusterRole", "Role"), namespaced=True)
+    yield from _check_binding_to(obj, ("Role", "ClusterRole"), namespaced=True)
 
 
 def _check_cluster_binding(obj: Object) -> Iterator[Cause]:
@@ -119,7 +120,8 @@ def _check_subject(subject: Object, path: str, *, namespaced: bool) -> Iterator[
 
 def _check_binding_update(new: Object, old: Object) -> Iterator[Cause]:
     if new.get("roleRef") != old.get("roleRef"):
-        yield causes.invalid("roleRef", new.get("roleRef"), "cannot change roleRef")
+        why = "cannot change roleRef"
+        yield causes.invalid("roleRef", new.get("roleRef"), why, "rbac.v1.RoleRef")
 
 
 def _binding_cells(obj: Object, now: datetime) -> Cells:

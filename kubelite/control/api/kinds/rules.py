@@ -57,7 +57,8 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
 
     - ``check(document)`` yields what is wrong with the contents.
     - ``check_create(document)`` does so for new objects only.
-    - ``check_update(new, old)`` yields what changed and may not.
+    - ``check_update(new, old)`` yields what changed and may not; ``changes_first``: before what is
+      wrong with the new contents.
     - ``check_subresource``: the same for a write to a subresource.
     - ``values``: by definition of the schema table and by field, the values that a text may have.
     - ``may_be_empty``: fields that the schema requires and that may be empty all the same, or of
@@ -104,6 +105,7 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     check: Check | None = None
     check_create: Check | None = None
     check_update: CheckUpdate | None = None
+    changes_first: bool = False
     check_subresource: Mapping[str, CheckUpdate] = {}
     values: Mapping[str, Mapping[str, tuple[str, ...]]] = {}
     may_be_empty: tuple[str, ...] = ()

@@ -82,13 +82,13 @@ _PROTOCOLS = ("SCTP", "TCP", "UDP")
 _POLICIES = ("Cluster", "Local")
 _FAMILIES = ("IPv4", "IPv6")
 _FAMILY_POLICIES = ("PreferDualStack", "RequireDualStack", "SingleStack")
-_DISTRIBUTIONS = ("PreferClose", "PreferSameNode", "PreferSameZone")
+_DISTRIBUTIONS = ("PreferClose", "PreferSameZone", "PreferSameNode")
 _MAX_AFFINITY_SECONDS = 86400
 _KUBELET_PORT = 10250
 _SOURCE_RANGES = "service.beta.kubernetes.io/load-balancer-source-ranges"
 _HINTS = "service.kubernetes.io/topology-aware-hints"
 _TOPOLOGY_MODE = "service.kubernetes.io/topology-mode"
-_EXTERNAL_NAME_ONLY = "may not be set when `type` is 'ExternalName'"
+_EXTERNAL_NAME_ONLY = "may not be set for ExternalName services"
 _LOAD_BALANCER_ONLY = "may only be used when `type` is 'LoadBalancer'"
 
 
@@ -189,7 +189,8 @@ def _check_ports(spec: Object) -> Iterator[Cause]:
         if (number, protocol) in pairs_taken:
             if gets_node_ports(spec):  # the same one, in all protocols
                 yield causes.duplicate(f"{path}.nodePort", node_port)
-            yield causes.duplicate(path, {"port": number, "protocol": protocol})
+            port_of_protocol = {"port": number, "protocol": protocol}
+            yield causes.duplicate(path, port_of_protocol, "core.v1.ServicePort")
         pairs_taken.add((number, protocol))
     if not gets_node_ports(spec):
         yield from _check_node_ports(ports)
@@ -469,8 +470,9 @@ def _check_host(name: str, path: str) -> Iterator[Cause]:
     if not name:
         yield causes.required(path)
         return
-    yield from check_dns_name(name.removesuffix("."), path)
-    if "." not in name.removesuffix("."):
+    problems = list(check_dns_name(name.removesuffix("."), path))
+    yield from problems
+    if not problems and "." not in name.removesuffix("."):
         why = "should be a domain with at least two segments separated by dots"
         yield causes.invalid(path, name, why)
 
@@ -584,6 +586,7 @@ def _endpoint_slice_cells(obj: Object, now: datetime) -> Cells:
 
 KINDS: dict[tuple[str, str], Rules] = {
     ("", "Service"): Rules(
+        changes_first=True,
         prepare_create=_prepare_service,
         prepare_update=_prepare_service_update,
         defaults=_default_service,

@@ -32,7 +32,7 @@ from kubelite.control.api.tables.text import (
 )
 from kubelite.control.api.wire import causes
 from kubelite.lib.json import Object
-from kubelite.objects.facts import names, quantity, schema
+from kubelite.objects.facts import go_types, names, quantity, schema
 from kubelite.objects.rules import claims
 from kubelite.objects.rules.pods import placement
 from kubelite.objects.rules.pods import warnings as pod_warnings
@@ -203,9 +203,9 @@ def check_volume_spec(spec: Object, path: str, *, inline: bool = False) -> Itera
         yield causes.unsupported(where, policy, _RECLAIM_POLICIES)
     if (affinity := spec.get("nodeAffinity")) is not None:
         yield from _check_node_affinity(affinity, f"{path}.nodeAffinity")
-    yield from volume_sources.check_sources(spec, path)
     if spec.get("local") is not None and spec.get("nodeAffinity") is None:
         yield causes.required(f"{path}.nodeAffinity", "Local volume requires node affinity")
+    yield from volume_sources.check_sources(spec, path)
     if (spec.get("hostPath") or {}).get("path") == "/" and policy == "Recycle":
         why = "may not be 'recycle' for a hostPath mount of '/'"
         yield causes.forbidden(f"{path}.persistentVolumeReclaimPolicy", why)
@@ -265,20 +265,25 @@ _CLAIM = (
 
 def _check_claim_update(new: Object, old: Object) -> Iterator[Cause]:
     spec, before = dict(new.get("spec") or {}), dict(old.get("spec") or {})
-    if not before.get("volumeName"):
-        spec.pop("volumeName", None)
+    if not before.get("volumeName") and "volumeName" in spec:
+        before["volumeName"] = spec["volumeName"]
     if before.get("storageClassName") is None:
         spec.pop("storageClassName", None)
     if lookup(new, "status.phase") == "Bound":
-        for claim_spec in (spec, before):
-            claim_spec.pop("volumeAttributesClassName", None)
-            requests = dict(lookup(claim_spec, "resources.requests", {}))
-            requests.pop("storage", None)
-            claim_spec["resources"] = {**(claim_spec.get("resources") or {}), "requests": requests}
-    if spec != before:
-        yield causes.forbidden("spec", _CLAIM)
+        if spec.get("volumeAttributesClassName") is not None:
+            spec["volumeAttributesClassName"] = before.get("volumeAttributesClassName")
+        if (requests := lookup(spec, "resources.requests")) is not None:
+            size = lookup(before, "resources.requests", {}).get("storage", "0")
+            spec["resources"] = {**spec["resources"], "requests": {**requests, "storage": size}}
+    if _given(spec) != _given(before):
+        difference = go_types.difference("core.v1.PersistentVolumeClaimSpec", before, spec)
+        yield causes.forbidden("spec", f"{_CLAIM}\n{difference}")
     yield from _check_claim_size(new, old)
     yield from unchanged("spec.volumeMode", shown=("volumeMode",))(new, old)
+
+
+def _given(spec: Object) -> Object:
+    return {field: value for field, value in spec.items() if value is not None}
 
 
 def _check_claim_size(new: Object, old: Object) -> Iterator[Cause]:
@@ -294,7 +299,10 @@ def _check_claim_size(new: Object, old: Object) -> Iterator[Cause]:
 
 def _check_volume_update(new: Object, old: Object) -> Iterator[Cause]:
     if _sources(new) != _sources(old):
-        why = "spec.persistentvolumesource is immutable after creation"
+        difference = go_types.difference(
+            "core.v1.PersistentVolumeSource", old["spec"], new.get("spec")
+        )
+        why = f"spec.persistentvolumesource is immutable after creation\n{difference}"
         yield causes.forbidden("spec.persistentvolumesource", why)
     yield from unchanged("spec.volumeMode", shown=("volumeMode",))(new, old)
     before = lookup(old, "spec.nodeAffinity")
@@ -314,7 +322,7 @@ def _check_provisioner(name: str, path: str) -> Iterator[Cause]:
     if not name:
         yield causes.required(path)
     for problem in names.qualified(name.lower()) if name else ():
-        yield causes.invalid(path, name, problem)
+        yield causes.invalid(path, name.lower(), problem)
 
 
 def _check_storage_class(obj: Object) -> Iterator[Cause]:
@@ -444,7 +452,7 @@ def _check_topology_keys(keys: list[str], path: str) -> Iterator[Cause]:
         if key in keys[:index]:
             yield causes.duplicate(path, key)
         for problem in names.qualified(key):
-            yield causes.invalid(path, keys, problem)
+            yield causes.invalid(path, key, problem)
 
 
 def _check_csi_node_update(new: Object, old: Object) -> Iterator[Cause]:
@@ -452,7 +460,9 @@ def _check_csi_node_update(new: Object, old: Object) -> Iterator[Cause]:
     for driver in lookup(old, "spec.drivers", []):
         changed = drivers.get(driver.get("name"))
         if changed is not None and _fixed_part(changed) != _fixed_part(driver):
-            yield causes.invalid("spec.drivers", changed, "field is immutable")
+            yield causes.invalid(
+                "spec.drivers", changed, causes.IMMUTABLE, "storage.v1.CSINodeDriver"
+            )
 
 
 def _fixed_part(driver: Object) -> Object:
@@ -475,16 +485,17 @@ def _check_attachment(obj: Object) -> Iterator[Cause]:
 def _check_attachment_source(source: Object, path: str) -> Iterator[Cause]:
     name, inline = source.get("persistentVolumeName"), source.get("inlineVolumeSpec")
     why = "must specify exactly one of inlineVolumeSpec and persistentVolumeName"
-    if name is not None:
-        yield from check_dns_name(name, f"{path}.persistentVolumeName")
+    where = f"{path}.persistentVolumeName"
+    if name is not None and name:
+        yield from check_dns_name(name, where)
     if name is None and inline is None:
         yield causes.required(path, why)
     elif name is not None and inline is not None:
         yield causes.forbidden(path, why)
     elif name is not None:
         if not name:
-            where = f"{path}.persistentVolumeName"
             yield causes.required(where, "must specify non empty persistentVolumeName")
+            yield from check_dns_name(name, where)
     else:
         yield from check_volume_spec(inline or {}, f"{path}.inlineVolumeSpec", inline=True)
 
@@ -727,6 +738,7 @@ KINDS: dict[tuple[str, str], Rules] = {
         returned_on_delete=True,
     ),
     ("storage.k8s.io", "VolumeAttributesClass"): Rules(
+        changes_first=True,
         check=_check_attributes,
         check_update=_check_attributes_update,
         prepare_create=_prepare_attributes,

@@ -49,7 +49,6 @@ def _check_webhooks(obj: Object) -> Iterator[Cause]:
 
 def _check_hook(hook: Object, path: str) -> Iterator[Cause]:
     yield from _check_name(hook.get("name", ""), f"{path}.name")
-    yield from _check_review_versions(hook.get("admissionReviewVersions") or [], path)
     for index, rule in enumerate(hook.get("rules") or ()):
         yield from matching.check_rule(rule, f"{path}.rules[{index}]")
     yield from matching.check_failure_policy(hook, path)
@@ -72,6 +71,7 @@ def _check_hook(hook: Object, path: str) -> Iterator[Cause]:
     )
     conditions = hook.get("matchConditions") or []
     yield from matching.check_conditions(conditions, f"{path}.matchConditions")
+    yield from _check_review_versions(hook.get("admissionReviewVersions") or [], path)
 
 
 def _check_name(name: str, path: str) -> Iterator[Cause]:

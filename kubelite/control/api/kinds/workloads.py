@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from kubelite.control.api.wire.status import Cause
 
 Cells = list[Any]
+_STRATEGY = "apps.v1.DeploymentStrategy"
+_DAEMON_STRATEGY = "apps.v1.DaemonSetUpdateStrategy"
 
 
 def _default_replicas(spec: Any) -> None:
@@ -136,10 +138,12 @@ def _check_selector(spec: Object, kind: str = "") -> Iterator[Cause]:
     labels = ((spec.get("template") or {}).get("metadata") or {}).get("labels") or {}
     if selector is not None:
         if kind and not selector.get("matchLabels") and not selector.get("matchExpressions"):
-            yield causes.invalid("spec.selector", selector, f"empty selector is invalid for {kind}")
+            why = f"empty selector is invalid for {kind}"
+            yield causes.invalid("spec.selector", selector, why, "meta.v1.LabelSelector")
         yield from metadata.selector(selector, "spec.selector")
         if not metadata.is_selector(selector):
-            yield causes.invalid("spec.selector", selector, "invalid label selector")
+            why = "invalid label selector"
+            yield causes.invalid("spec.selector", selector, why, "meta.v1.LabelSelector")
             return
     if not matcher(selector)(labels):
         why = "`selector` does not match template `labels`"
@@ -169,7 +173,7 @@ def _check_strategy(strategy: Object, path: str) -> Iterator[Cause]:
             yield causes.forbidden(f"{path}.rollingUpdate", why)
         return
     if strategy.get("type") != "RollingUpdate":
-        yield causes.unsupported(path, strategy, ("Recreate", "RollingUpdate"))
+        yield causes.unsupported(path, strategy, ("Recreate", "RollingUpdate"), _STRATEGY)
         return
     where = f"{path}.rollingUpdate"
     rolling = rolling or {}
@@ -245,9 +249,11 @@ def _check_stateful_update(strategy: Object, path: str) -> Iterator[Cause]:
     if strategy.get("type") == "OnDelete":
         if rolling is not None:
             why = "only allowed for updateStrategy 'RollingUpdate'"
-            yield causes.invalid(f"{path}.rollingUpdate", rolling, why)
+            kind = "apps.v1.RollingUpdateStatefulSetStrategy"
+            yield causes.invalid(f"{path}.rollingUpdate", rolling, why, kind)
     elif strategy.get("type") != "RollingUpdate":
-        yield causes.invalid(path, strategy, "must be 'RollingUpdate' or 'OnDelete'")
+        why = "must be 'RollingUpdate' or 'OnDelete'"
+        yield causes.invalid(path, strategy, why, "apps.v1.StatefulSetUpdateStrategy")
     elif rolling is not None:
         yield from not_negative(rolling, ("partition",), f"{path}.rollingUpdate")
 
@@ -271,7 +277,7 @@ def _check_daemon_set(obj: Object) -> Iterator[Cause]:
     yield from not_negative(spec, ("minReadySeconds", "revisionHistoryLimit"), "spec")
     strategy, path = spec.get("updateStrategy") or {}, "spec.updateStrategy"
     if strategy.get("type") not in ("OnDelete", "RollingUpdate"):
-        yield causes.unsupported(path, strategy, ("OnDelete", "RollingUpdate"))
+        yield causes.unsupported(path, strategy, ("OnDelete", "RollingUpdate"), _DAEMON_STRATEGY)
     elif strategy["type"] == "RollingUpdate":
         yield from _check_daemon_update(strategy.get("rollingUpdate") or {}, path)
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from kubelite.control.api.schema import structs
 from kubelite.control.api.wire.status import StatusError, bad_request
 from kubelite.lib.json import Object
 
@@ -29,10 +30,11 @@ def apply(live: Object, operations: Any) -> Object:
     """The patched document. Raises StatusError: 400 malformed, 413 too many operations or too much
     copied, 422 does not fit.
     """
-    if not isinstance(operations, list) or not all(
-        isinstance(operation, dict) for operation in operations
-    ):
-        raise bad_request("a JSON patch is a list of operations (RFC 6902)")
+    if not isinstance(operations, list):
+        raise _undecodable(operations, "[]handlers.jsonPatchOp")
+    for operation in operations:
+        if not isinstance(operation, dict):
+            raise _undecodable(operation, "handlers.jsonPatchOp")
     if len(operations) > MAX_OPERATIONS:
         limit = f"The allowed maximum operations in a JSON patch is {MAX_OPERATIONS}"
         raise _too_large(f"{limit}, got {len(operations)}")
@@ -51,6 +53,11 @@ def apply(live: Object, operations: Any) -> Object:
     if not isinstance(document, dict):
         raise bad_request("the JSON patch leaves no object behind")
     return document
+
+
+def _undecodable(value: Any, go_type: str) -> StatusError:
+    why = f"json: cannot unmarshal {structs.json_kind(value)} into Go value of type {go_type}"
+    return bad_request(f"error decoding patch: {why}")
 
 
 def _too_large(message: str) -> StatusError:

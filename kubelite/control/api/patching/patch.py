@@ -7,6 +7,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from kubelite.control.api.patching import json_patch, strategic
+from kubelite.control.api.schema import structs
 from kubelite.control.api.wire.status import bad_request, unsupported_media_type
 from kubelite.lib.json import Object
 from kubelite.objects.facts import schema
@@ -27,7 +28,10 @@ def apply(content_type: str, res: Resource, live: Object, patch: Any) -> Object:
     if content_type == JSON_PATCH:
         return json_patch.apply(live, patch)
     if not isinstance(patch, dict):
-        raise bad_request(f"the patch must be a JSON object, not {type(patch).__name__}")
+        raise bad_request(
+            f"error decoding patch: json: cannot unmarshal {structs.json_kind(patch)} into Go "
+            "value of type map[string]interface {}"
+        )
     if content_type == MERGE_PATCH:
         merged: Object = merge(live, patch)
         return merged

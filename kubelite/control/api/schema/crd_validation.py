@@ -333,18 +333,16 @@ def _root(schema: Object, path: str) -> Iterator[Cause]:
             f"{path}.properties[metadata]",
             "must not specify anything other than name and generateName",
         )
+    yield from _structural(schema, path, top=True)
     if schema.get("additionalProperties") not in (None, False):
         yield causes.forbidden(f"{path}.additionalProperties", "must not be used at the root")
-    yield from _structural(schema, path, top=True)
     yield from crd_cel_rules.check(schema, path)
 
 
 def _structural(schema: Object, path: str, top: bool = False) -> Iterator[Cause]:
     """A node of a structural schema: it names its type, and says once what lies below."""
     free = schema.get("x-kubernetes-int-or-string") or schema.get(structural_schema.PRESERVE)
-    if not schema.get("type") and not free and not top:
-        yield causes.required(f"{path}.type", "must not be empty for specified object fields")
-    elif schema.get("type") and schema["type"] not in TYPES:
+    if schema.get("type") and schema["type"] not in TYPES:
         yield causes.unsupported(f"{path}.type", schema["type"], TYPES)
     embedded = schema.get(structural_schema.EMBEDDED) and not schema.get(structural_schema.PRESERVE)
     if embedded and not schema.get("properties"):
@@ -366,6 +364,8 @@ def _structural(schema: Object, path: str, top: bool = False) -> Iterator[Cause]
             yield from _inside_junctor(part, f"{path}.{junctor}[{index}]", bool(free))
     if isinstance(schema.get("not"), dict):
         yield from _inside_junctor(schema["not"], f"{path}.not", bool(free))
+    if not schema.get("type") and not free and not top:
+        yield causes.required(f"{path}.type", "must not be empty for specified object fields")
     for below, where in _below(schema, path):
         yield from _structural(below, where)
 

@@ -10,7 +10,7 @@ import msgspec
 
 from kubelite.control.api.schema import structs
 from kubelite.control.api.wire.status import bad_request
-from kubelite.objects.facts import schema
+from kubelite.objects.facts import go_types, schema
 from kubelite.objects.rules import reading
 
 if TYPE_CHECKING:
@@ -19,16 +19,6 @@ if TYPE_CHECKING:
     from kubelite.control.api.wire.resource import Resource
     from kubelite.control.api.wire.status import StatusError
 
-_GO = {
-    "s": "string",
-    "b": "bool",
-    "i": "int32",
-    "l": "int64",
-    "d": "float64",
-    "y": "[]uint8",
-    "o": "map",
-    "*": "any",
-}
 _JSON = {"s": ("string",), "b": ("bool",), "i": ("number",), "l": ("number",), "d": ("number",)}
 
 
@@ -118,51 +108,62 @@ def wrong_types(name: str, value: dict[str, Any], path: str) -> Iterator[str]:
     fields = schema.definition(name).fields
     for key, child in value.items():
         if key in fields:
-            here = f"{path}.{key}" if path else key
-            yield from _mistyped(fields[key].type, child, f"{name.rpartition('.')[2]}.{here}", here)
+            here = ".".join((path, *go_types.steps(name, key))).removeprefix(".")
+            owner = f"Go struct field {name.rpartition('.')[2]}.{here}"
+            kind = fields[key].type
+            yield from _mistyped(kind, go_types.type_name(name, key, kind), child, owner, here)
 
 
-def _mistyped(kind: str, value: Any, owner: str, path: str) -> Iterator[str]:
+def _mistyped(kind: str, go_name: str, value: Any, owner: str, path: str) -> Iterator[str]:
     json_kind = structs.json_kind(value)
     if kind[0] in "[{":
         if not isinstance(value, list if kind[0] == "[" else dict):
-            yield _cannot(json_kind, owner, kind)
+            yield _cannot(json_kind, owner, go_name)
             return
+        inner = go_name.removeprefix("[]" if kind[0] == "[" else "map[string]")
+        if inner == go_name:
+            inner = go_types.unnamed(kind[1:])
         for element in value if isinstance(value, list) else value.values():
-            yield from _mistyped(kind[1:], element, owner, path)
+            yield from _mistyped(kind[1:], inner, element, owner, path)
     elif kind in _JSON:
         if json_kind not in _JSON[kind]:
-            yield _cannot(json_kind, owner, kind)
+            yield _cannot(json_kind, owner, go_name)
         elif kind in "il" and not _fits(kind, value):
-            yield _cannot(f"number {value}", owner, kind)
+            yield _cannot(f"number {value}", owner, go_name)
     elif "." in kind and kind not in structs.UNTYPED and schema.definition(kind).fields:
         if isinstance(value, dict):
             yield from wrong_types(kind, value, path)
         else:
-            yield _cannot(json_kind, owner, kind)
+            yield _cannot(json_kind, owner, go_name)
+    elif kind == "y" and json_kind != "string":
+        yield _cannot(json_kind, owner, go_name)
     else:
-        yield from _not_a_text(kind, value)
+        yield from _not_a_text(kind, value, owner)
 
 
-def _not_a_text(kind: str, value: Any) -> Iterator[str]:
+def _not_a_text(kind: str, value: Any, owner: str) -> Iterator[str]:
     """What is wrong with a quantity, a time or an int-or-string."""
     try:
         if kind == "intstr.IntOrString":
-            msgspec.convert(value, int | str)
+            yield from _no_int_or_string(value, owner)
+        elif kind in ("meta.v1.Time", "meta.v1.MicroTime") and not isinstance(value, str):
+            yield _cannot(structs.json_kind(value), owner, "string")
         elif kind in structs.TEXTS:
             structs.text(structs.TEXTS[kind][0], value)
     except (ValueError, msgspec.ValidationError) as error:
         yield str(error)
 
 
-def _cannot(json_kind: str, owner: str, kind: str) -> str:
-    return f"json: cannot unmarshal {json_kind} into Go struct field {owner} of type {_go(kind)}"
+def _no_int_or_string(value: Any, owner: str) -> Iterator[str]:
+    json_kind = structs.json_kind(value)
+    if json_kind not in ("string", "number"):
+        yield _cannot(json_kind, owner, "int32")
+    elif json_kind == "number" and not _fits("i", value):
+        yield _cannot(f"number {value}", owner, "int32")
 
 
-def _go(kind: str) -> str:
-    if kind[0] in "[{":
-        return ("[]" if kind[0] == "[" else "map[string]") + _go(kind[1:])
-    return _GO.get(kind) or ".".join(kind.split(".")[-2:])
+def _cannot(json_kind: str, owner: str, go_name: str) -> str:
+    return f"json: cannot unmarshal {json_kind} into {owner} of type {go_name}"
 
 
 def _fits(kind: str, value: Any) -> bool:

@@ -34,6 +34,8 @@ UNTYPED = (
     "apiextensions.v1.JSON",
     "apiextensions.v1.JSONSchemaProps",
 )
+_PLAIN_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)[A-Za-z]+$")
+_NO_SUFFIX = "unable to parse quantity's suffix"
 _NO_QUANTITY = (
     "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"
 )
@@ -235,14 +237,13 @@ def text(kind: type, value: Any) -> Any:
     if kind is Amount:
         return amount(value)
     if not isinstance(value, str):
-        raise ValueError(f"cannot unmarshal {json_kind(value)} into a text")  # noqa: TRY004  msgspec shows ValueErrors
+        raise ValueError(f"json: cannot unmarshal {json_kind(value)} into Go value of type string")  # noqa: TRY004  msgspec shows ValueErrors
     if kind is Base64:
         return _base64(value)
     if kind is Moment:
         return Moment(moment(value))
     if not _TO_THE_MICROSECOND.search(value):
-        layout = "2006-01-02T15:04:05.000000Z07:00"
-        raise ValueError(f'parsing time "{value}" as "{layout}": cannot parse "{value}"')
+        raise ValueError(_unreadable_time(value, (*_TO_SECONDS, _MICROSECONDS, _ZONE)))
     return Instant(moment(value, "microseconds"))
 
 
@@ -258,7 +259,7 @@ def _amount(text: str) -> Amount:
     try:
         return Amount(quantity.canonical(text))
     except quantity.QuantityError:
-        raise ValueError(_NO_QUANTITY) from None
+        raise ValueError(_NO_SUFFIX if _PLAIN_NUMBER.match(text) else _NO_QUANTITY) from None
 
 
 @lru_cache(4096)
@@ -269,10 +270,28 @@ def moment(text: str, precision: str = "seconds") -> str:
     except ValueError:
         parsed = None
     if parsed is None:
-        raise ValueError(
-            f'parsing time "{text}" as "2006-01-02T15:04:05Z07:00": cannot parse "{text}" as "2006"'
-        )
+        raise ValueError(_unreadable_time(text, (*_TO_SECONDS, _ZONE)))
     return parsed.astimezone(UTC).replace(tzinfo=None).isoformat(timespec=precision) + "Z"
+
+
+# The pieces of a time as Go names them, each with what it reads.
+_TO_SECONDS = (
+    ("2006", r"\d{4}"), ("-", "-"), ("01", r"\d\d"), ("-", "-"), ("02", r"\d\d"), ("T", "T"),
+    ("15", r"\d\d"), (":", ":"), ("04", r"\d\d"), (":", ":"), ("05", r"\d\d"),
+)  # fmt: skip
+_MICROSECONDS = (".000000", r"\.\d{6}")
+_ZONE = ("Z07:00", r"Z|[+-]\d\d:\d\d")
+
+
+def _unreadable_time(text: str, pieces: tuple[tuple[str, str], ...]) -> str:
+    """Where Go stops reading a time."""
+    rest, layout = text, "".join(name for name, _ in pieces)
+    for name, expression in pieces:
+        match = re.match(expression, rest)
+        if match is None:
+            return f'parsing time "{text}" as "{layout}": cannot parse "{rest}" as "{name}"'
+        rest = rest[match.end() :]
+    return f'parsing time "{text}": extra text: "{rest}"'
 
 
 def _base64(text: str) -> Base64:

@@ -209,8 +209,8 @@ class App:
         allowed = self._context.authorizer.allows(attributes)
         if self._audit is not None:
             trace.annotations[f"{_AUTHORIZATION}/decision"] = "allow" if allowed else "forbid"
-            trace.annotations[f"{_AUTHORIZATION}/reason"] = (
-                self._context.authorizer.reason(attributes) if allowed else ""
+            trace.annotations[f"{_AUTHORIZATION}/reason"] = self._context.authorizer.reason(
+                attributes
             )
         return allowed
 
@@ -252,7 +252,8 @@ class App:
     ) -> None:
         """Raises StatusError 403, before anything is looked at."""
         if not self._allows(attributes, trace):
-            raise denial(request.resource, attributes)
+            reason = self._context.authorizer.reason(attributes)
+            raise denial(request.resource, attributes, reason)
 
 
 async def _query(raw: RawRequest) -> Query:

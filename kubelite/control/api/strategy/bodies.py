@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from kubelite.control.api.schema import structs
-from kubelite.control.api.schema.decoding import without_nulls
+from kubelite.control.api.schema.decoding import without_nulls, wrong_types
 from kubelite.control.api.wire.status import bad_request
 
 
@@ -23,5 +23,9 @@ def typed(name: str, value: Any) -> dict[str, Any]:
     try:
         document: dict[str, Any] = structs.write(structs.read(name, without_nulls(value, name)))
     except msgspec.ValidationError as error:
-        raise bad_request(f"the body of the request is not of kind {kind}: {error}") from None
+        why = next(wrong_types(name, value, ""), str(error))
+        version = name.split(".")[-2]
+        raise bad_request(
+            f'{kind} in version "{version}" cannot be handled as a {kind}: {why}'
+        ) from None
     return document

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kubelite.control.api.kinds.common.metadata import IMMUTABLE, contents
+from kubelite.control.api.kinds.common.metadata import contents
 from kubelite.control.api.kinds.registry import rules_of
 from kubelite.control.api.wire import causes
 from kubelite.lib.json import Object
@@ -43,7 +43,7 @@ def check_update(res: Resource, new: Object, old: Object) -> Iterator[Cause]:
     now, before = new.get("metadata") or {}, old.get("metadata") or {}
     for key in _KEPT:
         if now.get(key) != before.get(key) and before.get(key) is not None:
-            yield causes.invalid(f"metadata.{key}", now.get(key, ""), IMMUTABLE)
+            yield causes.invalid(f"metadata.{key}", now.get(key, ""), causes.IMMUTABLE)
     known = set(before.get("finalizers") or ())
     added = [finalizer for finalizer in now.get("finalizers") or () if finalizer not in known]
     if before.get("deletionTimestamp") and added:

@@ -63,7 +63,8 @@ def validate_update(res: Resource, sub: str, new: Object, old: Object) -> list[C
     # What was stored once stays writable where it did not change: a rule that is new must not lock
     # an object up.
     known = set(_contents(res, old)) if fresh else set()
-    return [*problems, *(cause for cause in fresh if cause not in known), *changes]
+    broken = [cause for cause in fresh if cause not in known]
+    return [*problems, *(changes + broken if rules.changes_first else broken + changes)]
 
 
 def _contents(res: Resource, obj: Object) -> Iterator[Cause]:

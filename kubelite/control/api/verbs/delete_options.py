@@ -70,7 +70,7 @@ def options_of(body: Any) -> DeleteOptions:
         version = body.get("apiVersion") or "v1"
         raise bad_request(
             f'no kind "{body["kind"]}" is registered for version "{version}" in scheme '
-            f'"k8s.io/apimachinery/pkg/apis/meta/internalversion/scheme/register.go:48"'
+            f'"pkg/apis/meta/internalversion/scheme/register.go:27"'
         )
     return _checked(typed("meta.v1.DeleteOptions", body))
 

@@ -51,6 +51,18 @@ def give_identity(request: Request, obj: Object) -> None:
     metadata["creationTimestamp"] = timestamp()
 
 
+def check_name(request: Request, metadata: Object) -> None:
+    """Raises StatusError 400 where an object's name is not that of the path."""
+    name = metadata.get("name")
+    if not name:
+        why = "was undeterminable: name must be provided"
+        raise bad_request(f"the name of the object ({request.name} based on URL) {why}")
+    if name != request.name:
+        raise bad_request(
+            f"the name of the object ({name}) does not match the name on the URL ({request.name})"
+        )
+
+
 def settle_namespace(request: Request, metadata: Object) -> None:
     """Fills in the namespace of the path; an object of the cluster has none. In place. Raises
     StatusError 400 where the object names another.

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from kubelite.control.api.patching import managed_fields, patch
 from kubelite.control.api.strategy import strategy
-from kubelite.control.api.verbs.identity import give_identity, settle_namespace
+from kubelite.control.api.verbs.identity import check_name, give_identity, settle_namespace
 from kubelite.control.api.verbs.write import (
     answer,
     change_object,
@@ -48,7 +48,7 @@ async def patch_object(context: Context, request: Request) -> Answer:
     if kind == patch.APPLY_PATCH:
         return await _apply(context, request, options, data)
     mode = options.validation
-    value, duplicates = await aside(len(data), _decoded, codec.read_json, data, mode)
+    value, duplicates = await aside(len(data), _decoded, codec.read_patch, data, mode)
     options = options._replace(size=work_on(request.resource, data))
 
     def make(old: Object) -> tuple[Object, list[str]]:
@@ -85,11 +85,7 @@ def _check_patched(request: Request, patched: Object) -> None:
         raise bad_request("the metadata of an object cannot be removed by a patch")
     if not isinstance(metadata.get("name"), str | None):
         raise undecodable_patch(encode(patched).decode(), "metadata.name is not a string")
-    if metadata.get("name") != request.name:
-        raise bad_request(
-            f"the name of the object ({metadata.get('name', '')}) does not match the name on the "
-            f"URL ({request.name})"
-        )
+    check_name(request, metadata)
     settle_namespace(request, metadata)
 
 
@@ -123,8 +119,7 @@ async def _apply(context: Context, request: Request, options: WriteOptions, data
             raise not_found(res, request.name)
         check_may_create(context, request)
         if not is_named:
-            why = "was undeterminable: name must be provided"
-            raise bad_request(f"the name of the object ({request.name} based on URL) {why}")
+            check_name(request, {})
         obj, warning_texts = await aside(
             options.size,
             lambda: strategy.conform(res, merged(None), validation=mode, duplicates=duplicates),
@@ -141,10 +136,10 @@ def _check_applied(request: Request, value: Any) -> bool:
     """
     if not isinstance(value, dict):
         raise bad_request("the body of an apply is not an object")
-    for name in ("kind", "apiVersion"):
-        if not value.get(name):
-            raise bad_request(f"error decoding YAML: Object '{name.capitalize()}' is missing")
-    check_kind(request.resource, value)
+    group, _, version = str(value.get("apiVersion") or "").rpartition("/")
+    kind = value.get("kind") or ""
+    if (group, version, kind) != (*request.resource.gv.rpartition("/")[::2], request.resource.kind):
+        raise bad_request(f"invalid object type: {group}/{version}, Kind={kind}")
     if value.get("metadata") is None:
         value["metadata"] = {}
     metadata = value["metadata"]
@@ -152,6 +147,6 @@ def _check_applied(request: Request, value: Any) -> bool:
         raise bad_request("the metadata of an object must be an object")
     settle_namespace(request, metadata)
     is_named = bool(metadata.get("name"))
-    if metadata.setdefault("name", request.name) != request.name:
-        raise bad_request("the name of the object does not match the name on the URL")
+    check_name(request, metadata if is_named else metadata | {"name": request.name})
+    metadata["name"] = request.name
     return is_named

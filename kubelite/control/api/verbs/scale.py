@@ -8,6 +8,7 @@ import msgspec
 
 from kubelite.control.api.patching import managed_fields, patch
 from kubelite.control.api.strategy.bodies import typed
+from kubelite.control.api.verbs.identity import check_name
 from kubelite.control.api.verbs.read import entry_of
 from kubelite.control.api.verbs.write import change_object
 from kubelite.control.api.verbs.write_options import write_options
@@ -127,8 +128,11 @@ def _read(value: Any) -> dict[str, Any]:
     if isinstance(value, dict):
         given = (value.get("kind") or "Scale", value.get("apiVersion") or "autoscaling/v1")
         if given[0] != "Scale" or not given[1].endswith(("/v1", "/v1beta1", "/v1beta2")):
+            version = given[1].rpartition("/")[2]
             raise bad_request(
-                f'no kind "{given[0]}" is registered for version "{given[1]}" in the scale scheme'
+                f'{given[0]} in version "{version}" cannot be handled as a Scale: no kind '
+                f'"{given[0]}" is registered for version "{given[1]}" in scheme '
+                '"pkg/api/legacyscheme/scheme.go:30"'
             )
     return typed(SCALE, value)
 
@@ -208,8 +212,7 @@ def _as_scale_conflict(error: StatusError, version: str, path: str) -> StatusErr
 
 
 def _checked_replicas(request: Request, scale: dict[str, Any]) -> int:
-    if scale["metadata"].get("name", request.name) != request.name:
-        raise bad_request("the name of the Scale does not match the name on the URL")
+    check_name(request, {"name": request.name, **scale["metadata"]})
     replicas = int(scale["spec"].get("replicas", 0))
     if replicas < 0 and request.resource.crd is None:  # a custom kind's schema says it itself
         why = "must be greater than or equal to 0"

@@ -21,6 +21,7 @@ from kubelite.control.api.strategy import client_warnings, strategy
 from kubelite.control.api.strategy.commit import is_heartbeat, remove, write
 from kubelite.control.api.verbs import custom_definitions
 from kubelite.control.api.verbs.identity import (
+    check_name,
     give_identity,
     keep_identity,
     settle_namespace,
@@ -56,6 +57,9 @@ if TYPE_CHECKING:
     from kubelite.control.store.types import Entry
 
 ATTEMPTS = 64
+# Where Kubernetes declares what knows its kinds: a refusal of an unknown kind names the place.
+_SCHEME = "pkg/api/legacyscheme/scheme.go:30"
+_SCHEMES = {"apiextensions.k8s.io": "k8s.io/apiextensions-apiserver/pkg/apiserver/apiserver.go:55"}
 _BYTES_OF_A_RULE = 20
 
 
@@ -169,10 +173,12 @@ def check_kind(res: Resource, value: dict[str, Any]) -> None:
     are others.
     """
     kind, version = value.setdefault("kind", res.kind), value.setdefault("apiVersion", res.gv)
-    if (kind or res.kind) != res.kind or (version or res.gv) != res.gv:
+    kind, version = kind or res.kind, version or res.gv
+    if (kind, version) != (res.kind, res.gv):
         raise bad_request(
-            f"the object provided is unrecognized (must be of type {res.kind}): "
-            f"it says kind {kind!r} of apiVersion {version!r}, not {res.kind!r} of {res.gv!r}"
+            f'{kind} in version "{str(version).rpartition("/")[2]}" cannot be handled as a '
+            f'{res.kind}: no kind "{kind}" is registered for version "{version}" in scheme '
+            f'"{_SCHEMES.get(res.group, _SCHEME)}"'
         )
 
 
@@ -269,21 +275,14 @@ async def update(context: Context, request: Request) -> Answer:
     options = options._replace(size=size)
     metadata = obj.setdefault("metadata", {})
     settle_namespace(request, metadata)
-    name = metadata.get("name") or ""
-    if not name:
-        why = "was undeterminable: name must be provided"
-        raise bad_request(f"the name of the object ({request.name} based on URL) {why}")
-    if name != request.name:
-        raise bad_request(
-            f"the name of the object ({name}) does not match the name on the URL ({request.name})"
-        )
+    check_name(request, metadata)
 
     def make(old: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
         is_other = metadata.get("uid", old["metadata"]["uid"]) != old["metadata"]["uid"]
         if strategy.needs_version(res) and not metadata.get("resourceVersion") and not is_other:
             why = "Invalid value: 0: must be specified for an update"
             cause = Cause("FieldValueInvalid", why, "metadata.resourceVersion")
-            raise invalid(res, name, [cause], kind=res.plural)
+            raise invalid(res, request.name, [cause], kind=res.plural)
         return copy(obj), warning_texts
 
     res = request.resource
@@ -301,7 +300,7 @@ def check_may_create(context: Context, request: Request) -> None:
     """Whoever may update or patch may not therefore create. Raises StatusError 403."""
     attributes = attributes_of(request)._replace(verb="create", name="")
     if not context.authorizer.allows(attributes):
-        raise denial(request.resource, attributes)
+        raise denial(request.resource, attributes, context.authorizer.reason(attributes))
 
 
 async def change_object(
@@ -365,8 +364,14 @@ def _check_uid(res: Resource, old: dict[str, Any], new: dict[str, Any]) -> None:
     """Whether an update means the object that is there. Raises StatusError 409."""
     given, present = new["metadata"].get("uid"), old["metadata"]["uid"]
     if given and given != present:
-        why = f"Precondition failed: UID in precondition: {given}, UID in object meta: {present}"
-        raise conflict(res, old["metadata"]["name"], why)
+        metadata = old["metadata"]
+        place = "/".join(filter(None, (res.prefix, metadata.get("namespace"), metadata["name"])))
+        why = (
+            f"StorageError: invalid object, Code: 4, Key: /{place}, ResourceVersion: 0, "
+            "AdditionalErrorMsg: Precondition failed: "
+            f"UID in precondition: {given}, UID in object meta: {present}"
+        )
+        raise conflict(res, metadata["name"], why)
 
 
 async def _change_once(

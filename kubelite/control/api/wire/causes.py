@@ -8,14 +8,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from kubelite.control.api.wire.status import Cause
+from kubelite.objects.facts import go_types
 from kubelite.objects.rules import cause as rule
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from kubelite.lib.json import Object
+
 
 shown = rule.value_text
 NIL = rule.NIL
+IMMUTABLE = "field is immutable"
 
 
 def of_rules(causes: Iterable[rule.Cause]) -> Iterator[Cause]:
@@ -32,9 +36,16 @@ def required(path: str, why: str = "") -> Cause:
     return _of(rule.required((path,), why))
 
 
-def invalid(path: str, value: Any, why: str) -> Cause:
-    """The value breaks a rule."""
-    return _of(rule.invalid((path,), value, why))
+def invalid(path: str, value: Any, why: str, kind: str = "") -> Cause:
+    """The value breaks a rule. ``kind``: its type in the schema table, where Kubernetes' validation
+    has an internal struct of it.
+    """
+    return _of(rule.invalid((path,), value, why, kind))
+
+
+def immutable(path: str, document: Object, value: Any) -> Cause:
+    """The value of a field of the document, which may not change."""
+    return invalid(path, go_types.internal_field(document, path, value), IMMUTABLE)
 
 
 def mistyped(path: str, value: Any, why: str) -> Cause:
@@ -42,14 +53,14 @@ def mistyped(path: str, value: Any, why: str) -> Cause:
     return _of(rule.mistyped((path,), value, why))
 
 
-def unsupported(path: str, value: Any, allowed: Iterable[Any]) -> Cause:
-    """The value is none of those that are known."""
-    return _of(rule.not_supported((path,), value, allowed))
+def unsupported(path: str, value: Any, allowed: Iterable[Any], kind: str = "") -> Cause:
+    """The value is none of those that are known. ``kind`` as for :func:`invalid`."""
+    return _of(rule.not_supported((path,), value, allowed, kind))
 
 
-def duplicate(path: str, value: Any) -> Cause:
-    """The value is there twice."""
-    return _of(rule.duplicate((path,), value))
+def duplicate(path: str, value: Any, kind: str = "") -> Cause:
+    """The value is there twice. ``kind`` as for :func:`invalid`."""
+    return _of(rule.duplicate((path,), value, kind))
 
 
 def forbidden(path: str, why: str) -> Cause:

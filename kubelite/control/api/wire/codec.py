@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections import Counter
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
 from kubelite.control.api.wire import protobuf
 from kubelite.control.api.wire.status import bad_request, unsupported_media_type
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 JSON = "application/json"
 YAML = "application/yaml"
@@ -47,11 +49,30 @@ def decode(data: bytes, content_type: str | None) -> Body:
 
 def read_json(data: bytes) -> Any:
     """JSON as plain values. Raises StatusError 400."""
+    return _json(data, "the body of the request is not valid JSON: ")
+
+
+def read_patch(data: bytes) -> Any:
+    """The same of a patch, of which a refusal says so."""
+    return _json(data, "error decoding patch: ")
+
+
+def _json(data: bytes, refusal: str) -> Any:
     try:
         value = msgspec.json.decode(data)
         return value if data.count(b"{") + data.count(b"[") <= MAX_DEPTH else _shallow(value)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise bad_request(f"the body of the request is not valid JSON: {error}") from None
+        raise bad_request(refusal + _in_words_of_go(data, str(error))) from None
+
+
+def _in_words_of_go(data: bytes, error: str) -> str:
+    """What Go's decoder says of a text where it has words of its own for what is wrong."""
+    if "truncated" in error:
+        return "unexpected end of JSON input"
+    if (match := re.search(r"invalid character \(byte (\d+)\)", error)) is not None:
+        character = chr(data[int(match[1])])
+        return f"invalid character {character!r} looking for beginning of value"
+    return error
 
 
 def read_json_or_yaml(data: bytes) -> Any:
@@ -110,17 +131,22 @@ def find_duplicates(data: bytes) -> tuple[str, ...]:
         root = json.loads(data, object_pairs_hook=_Pairs)
     except (ValueError, RecursionError):
         return ()
-    duplicates: dict[str, None] = {}
-    stack: list[tuple[str, Any]] = [("", root)]
-    while stack:
-        path, node = stack.pop()
-        if isinstance(node, _Pairs):
-            times = Counter(name for name, _ in node)
-            duplicates |= {_join(path, name): None for name, number in times.items() if number > 1}
-            stack += [(_join(path, name), value) for name, value in node]
-        elif isinstance(node, list):
-            stack += [(f"{path}[{index}]", value) for index, value in enumerate(node)]
-    return tuple(sorted(duplicates))
+    return tuple(dict.fromkeys(_repeated("", root)))
+
+
+def _repeated(path: str, node: Any) -> Iterator[str]:
+    """In the order of the document: where a field is given again."""
+    if isinstance(node, _Pairs):
+        names: set[str] = set()
+        for name, value in node:
+            here = _join(path, name)
+            if name in names:
+                yield here
+            names.add(name)
+            yield from _repeated(here, value)
+    elif isinstance(node, list):
+        for index, value in enumerate(node):
+            yield from _repeated(f"{path}[{index}]", value)
 
 
 def _join(path: str, name: str) -> str:

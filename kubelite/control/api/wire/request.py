@@ -70,7 +70,7 @@ class Query:
         if not value:
             return None
         if not value.isascii() or not value.lstrip("-").isdigit() or len(value) > 19:
-            raise bad_request(f"the query parameter {name} must be a whole number, not {value!r}")
+            raise bad_request(f'strconv.ParseInt: parsing "{value}": invalid syntax')
         return int(value)
 
     def dry_run(self) -> bool:

@@ -248,10 +248,11 @@ def _quoted(text: str) -> str:
 
 
 def _listed(causes: list[Cause]) -> str:
-    problems = [
+    problems = dict.fromkeys(
         f"{cause.field}: {cause.message}" if cause.field else cause.message for cause in causes
-    ]
-    return problems[0] if len(problems) == 1 else "[" + ", ".join(dict.fromkeys(problems)) + "]"
+    )
+    text = ", ".join(problems)
+    return text if len(problems) == 1 else f"[{text}]"
 
 
 def too_many_requests(message: str, retry: int, causes: Iterable[Cause] = ()) -> StatusError:

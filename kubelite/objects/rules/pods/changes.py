@@ -1,8 +1,7 @@
 """What may change in a pod that exists: by the pod itself, its containers for debugging, a resize,
 its status. New and old document in, causes out. Pure.
 
-Rules are those of Kubernetes' ``ValidatePodUpdate`` and its sisters. Where Kubernetes adds a diff
-of its internal types to the sentence, nothing follows here.
+Rules are those of Kubernetes' ``ValidatePodUpdate`` and its sisters.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ from copy import copy
 from typing import TYPE_CHECKING, Any
 
 from kubelite.lib.json import Object
-from kubelite.objects.facts import names
+from kubelite.objects.facts import go_types, names
 from kubelite.objects.facts.static_pods import MIRROR
 from kubelite.objects.rules.cause import (
     Cause,
@@ -43,6 +42,7 @@ _ONLY_ADDITIONS = "only additions are allowed (no mutations or deletions)"
 _RESIZABLE = "only cpu and memory resources are mutable"
 _GROUPS = ("containers", "initContainers")
 _MUTABLE = ("activeDeadlineSeconds", "tolerations", "schedulingGates")
+_NODES = ("nodeAffinity",)
 _SYSTEM_CONDITIONS = ("PodScheduled", "Ready", "Initialized")
 
 
@@ -66,8 +66,10 @@ def on_update(new: Object, old: Object) -> Iterator[Cause]:
     gated = bool(before.get("schedulingGates"))
     if gated:
         yield from _placement(now, before)
-    if _fixed(now, before, gated) != _fixed(before, before, gated):
-        yield forbidden(("spec",), _UPDATABLE)
+    kept = _with_fixed_part(now, before, gated)
+    if kept != before:
+        difference = go_types.difference("core.v1.PodSpec", before, kept)
+        yield forbidden(("spec",), f"{_UPDATABLE}\n{difference}")
 
 
 def _annotations(new: Object, old: Object) -> Iterator[Cause]:
@@ -172,21 +174,34 @@ def _only_adds(term: Object, old: Object) -> bool:
     )
 
 
-def _fixed(spec: Object, before: Object, gated: bool) -> Object:
-    """The part of a pod's spec that may not change; ``before`` is the spec it is compared with."""
-    fixed = {field: value for field, value in spec.items() if field not in _MUTABLE}
+def _with_fixed_part(spec: Object, before: Object, gated: bool) -> Object:
+    """The spec that was, ``before``, but for the part of it that may not change."""
+    kept = dict(spec)
+    _put_back(kept, before, (*_MUTABLE, "nodeSelector") if gated else _MUTABLE)
     for group in _GROUPS:
-        fixed[group] = [{**container, "image": ""} for container in spec.get(group) or ()]
+        if group in spec:
+            kept[group] = [
+                _put_back(dict(container), old, ("image",))
+                for container, old in zip(spec[group] or (), before[group] or (), strict=True)
+            ]
     seconds, earlier = "terminationGracePeriodSeconds", before.get("terminationGracePeriodSeconds")
-    if earlier is not None and earlier < 0 and fixed.get(seconds) == 1:
-        fixed[seconds] = earlier
+    if earlier is not None and earlier < 0 and spec.get(seconds) == 1:
+        kept[seconds] = earlier
     if gated:
-        fixed.pop("nodeSelector", None)
-        affinity = dict(fixed.pop("affinity", None) or {})
-        affinity.pop("nodeAffinity", None)
-        if affinity:
-            fixed["affinity"] = affinity
-    return fixed
+        affinity = _put_back(dict(spec.get("affinity") or {}), before.get("affinity") or {}, _NODES)
+        kept["affinity"] = affinity
+        if not affinity and "affinity" not in before:
+            del kept["affinity"]
+    return kept
+
+
+def _put_back(changed: Object, before: Object, fields: Sequence[str]) -> Object:
+    """Gives fields their former values, in place."""
+    for field in fields:
+        changed.pop(field, None)
+        if field in before:
+            changed[field] = before[field]
+    return changed
 
 
 def on_ephemeral_update(new: Object, old: Object) -> Iterator[Cause]:

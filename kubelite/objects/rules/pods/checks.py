@@ -162,10 +162,10 @@ def _resource_claims(claims: Sequence[Object], path: Path) -> Iterator[Cause]:
             why = (
                 "at most one of `resourceClaimName` or `resourceClaimTemplateName` may be specified"
             )
-            yield invalid(here, claim, why)
+            yield invalid(here, claim, why, "core.v1.PodResourceClaim")
         if not fields:
             why = "must specify one of: `resourceClaimName`, `resourceClaimTemplateName`"
-            yield invalid(here, claim, why)
+            yield invalid(here, claim, why, "core.v1.PodResourceClaim")
         for field in fields:
             yield from each_invalid((*here, field), claim[field], names.subdomain(claim[field]))
 

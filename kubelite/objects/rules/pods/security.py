@@ -8,8 +8,6 @@ import re
 from functools import cache
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from kubelite.lib.json import Object
 from kubelite.objects.facts import names
 from kubelite.objects.rules.cause import (
@@ -117,43 +115,17 @@ def container_security(context: Object, host_users: bool, path: Path) -> Iterato
     yield from app_armor(context.get("appArmorProfile"), (*path, "appArmorProfile"))
 
 
-_NAMES = {"seLinuxOptions": "SELinuxOptions"}
-_SECCOMP = ("type", "localhostProfile")
-_CONTEXT = (
-    "capabilities",
-    "privileged",
-    "seLinuxOptions",
-    "windowsOptions",
-    "runAsUser",
-    "runAsGroup",
-    "runAsNonRoot",
-    "readOnlyRootFilesystem",
-    "allowPrivilegeEscalation",
-    "procMount",
-    "seccompProfile",
-    "appArmorProfile",
-)
-
-
-def _by_names_of_go(given: Object, fields: tuple[str, ...]) -> msgspec.Raw:
-    """A value as Kubernetes shows its own types: all fields in their order, by their names in
-    Go.
-    """
-    shown = {_NAMES.get(name, name[0].upper() + name[1:]): given.get(name) for name in fields}
-    return msgspec.Raw(msgspec.json.encode(shown))
-
-
 def _escalation(context: Object, path: Path) -> Iterator[Cause]:
     if context.get("privileged"):
         why = "cannot set `allowPrivilegeEscalation` to false and `privileged` to true"
-        yield invalid(path, _by_names_of_go(context, _CONTEXT), why)
+        yield invalid(path, context, why, "core.v1.SecurityContext")
     for capability in (context.get("capabilities") or {}).get("add") or ():
         if capability == "CAP_SYS_ADMIN":
             why = (
                 "cannot set `allowPrivilegeEscalation` to false and `capabilities.Add` "
                 "CAP_SYS_ADMIN"
             )
-            yield invalid(path, _by_names_of_go(context, _CONTEXT), why)
+            yield invalid(path, context, why, "core.v1.SecurityContext")
 
 
 def seccomp(profile: Object | None, path: Path) -> Iterator[Cause]:
@@ -174,8 +146,9 @@ def seccomp(profile: Object | None, path: Path) -> Iterator[Cause]:
     elif local is not None:
         yield invalid(
             here,
-            _by_names_of_go(profile, _SECCOMP),
+            profile,
             "can only be set when seccomp type is Localhost",
+            "core.v1.SeccompProfile",
         )
 
 

@@ -65,7 +65,7 @@ def test_quantities_take_their_canonical_form(given, canonical):
     assert limits == {"cpu": canonical}
 
 
-@pytest.mark.parametrize("given", ["x", True, [], "1Zi", ""])
+@pytest.mark.parametrize("given", ["x", True, [], "1.2.3", ""])
 def test_what_is_no_quantity_is_refused(given):
     with pytest.raises(msgspec.ValidationError, match="quantities must match"):
         container(resources={"limits": {"cpu": given}})

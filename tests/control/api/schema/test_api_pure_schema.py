@@ -92,7 +92,7 @@ def test_an_unknown_definition_is_empty():
     assert schema.message("core.v1.Nothing") == {}
 
 
-def test_the_committed_protobuf_table_is_what_the_script_makes():
+def test_the_committed_tables_of_go_are_what_the_script_makes():
     """Fetch them by ``scripts/debian sid FOLDER PACKAGES``, where FOLDER is below and PACKAGES
     are ``golang-k8s-{api,apimachinery,metrics,apiextensions-apiserver}-dev``.
     """
@@ -103,7 +103,6 @@ def test_the_committed_protobuf_table_is_what_the_script_makes():
     )
     if not folder.exists():
         pytest.skip("the published sources of Kubernetes' types are not here")
-    assert (
-        script("make_protobuf").made(str(folder))
-        == (ROOT / "kubelite/objects/facts/protobuf_table.py").read_text()
-    )
+    made, facts = script("make_protobuf"), ROOT / "kubelite/objects/facts"
+    assert made.made(str(folder)) == (facts / "protobuf_table.py").read_text()
+    assert made.made_go(str(folder)) == (facts / "go_table.py").read_text()

@@ -5,11 +5,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from kubelite.control.api.kinds.common.metadata import IMMUTABLE
 from kubelite.control.api.tables.text import lookup
 from kubelite.control.api.wire import causes
 from kubelite.lib.json import Object
-from kubelite.objects.facts import names
+from kubelite.objects.facts import go_types, names
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -55,7 +54,8 @@ def unchanged(
         for path, name in zip(paths, shown or paths, strict=True):
             now = lookup(new, path)
             if now != lookup(old, path):
-                yield causes.invalid(name, now, IMMUTABLE)
+                shown_value = go_types.internal_field(new, path, now)
+                yield causes.invalid(name, shown_value, causes.IMMUTABLE)
 
     return rule
 

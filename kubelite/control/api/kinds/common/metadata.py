@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     from kubelite.control.api.wire.status import Cause
 
-IMMUTABLE = "field is immutable"
 _AFTER_GENERATION = (
     "creationTimestamp",
     "deletionTimestamp",
