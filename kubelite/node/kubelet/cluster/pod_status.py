@@ -75,6 +75,8 @@ def patch(status: Object, live: Mapping[str, Any]) -> Object | None:
         "ephemeralContainerStatuses",
     )
     gone = {key: None for key in owned if key in before and key not in status}
+    if "conditions" in changed:
+        changed["conditions"] = _replacing(changed["conditions"], before)
     if not changed and not gone:
         return None
     return {"metadata": {"uid": live["metadata"]["uid"]}, "status": changed | gone}
@@ -83,8 +85,18 @@ def patch(status: Object, live: Mapping[str, Any]) -> Object | None:
 def _same(key: str, value: Any, before: Mapping[str, Any]) -> bool:
     if key != "conditions":
         return bool(before.get(key) == value)
-    known = {condition["type"]: condition for condition in before.get(key) or ()}
+    known = _conditions(before)
     return all(known.get(condition["type"]) == condition for condition in value)
+
+
+def _replacing(conditions: Sequence[Object], before: Mapping[str, Any]) -> list[Object]:
+    """Conditions are merged by type: what one no longer says, a reason for instance, is removed."""
+    known = _conditions(before)
+    return [dict.fromkeys(known.get(new["type"], ()), None) | new for new in conditions]
+
+
+def _conditions(status: Mapping[str, Any]) -> dict[str, Object]:
+    return {condition["type"]: condition for condition in status.get("conditions") or ()}
 
 
 def _explain(document: Object, blocked: Exception) -> None:
