@@ -87,6 +87,7 @@ FAILURES = {
     "server": ["x", "--port 70000", "--token-file missing --data-dir data"],
     "up": ["now", "--port 70000", "--what"],
     "down": ["now", "--what", "--keep yes"],
+    "ui": ["now", "--port 70000", "--local --context x"],
     "status": ["now", "--what", "--name"],
     "kubeconfig": ["now", "--what", "--name"],
     "node run": ["run now", "run --port 70000", "run --what"],

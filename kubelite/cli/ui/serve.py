@@ -107,7 +107,9 @@ def check_address(address: str) -> None:
 def _check_choice(local: bool, kubeconfig: str | None, context: str | None, path: str) -> None:
     """Refuses options that name nothing together. Raises CliError."""
     if local and (kubeconfig or context):
-        raise CliError(Diagnostic("--local shows no cluster: leave the other out", exit_code=2))
+        other = "--kubeconfig" if kubeconfig else "--context"
+        message = f"--local and {other} cannot be used together"
+        raise CliError(Diagnostic(message, exit_code=2))
     if context and not path:
         hint = "name its file with --kubeconfig or KUBECONFIG"
         raise CliError(Diagnostic("--context needs a kubeconfig", hint=hint, exit_code=2))
