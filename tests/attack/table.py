@@ -31,12 +31,13 @@ IMAGES, KNOBS = "attack/test_attack_images", "attack/test_attack_knobs"
 AGENT, REBOOT = "attack/test_attack_agent", "crash/test_crash_reboot"
 CLOCK = "node/kubelet/test_kubelet_clock"
 STATE, PARALLEL = "attack/test_attack_state", "crash/test_crash_parallel"
-FAULTS = "e2e/test_pod_life_faults"
+FAULTS, STEPS = "e2e/test_pod_life_faults", "crash/test_crash_steps"
 UNPACK, ARCHIVE, STORE = (
     "node/image/test_image_unpack",
     "node/image/test_image_archive",
     "node/image/test_image_store",
 )
+COMMAND = "control/api/server/test_server_command"
 HOSTILE, SHIM, NETWORK, COPY = (
     "core/test_core_hostile",
     "core/test_core_shim",
@@ -131,6 +132,10 @@ LINKED = {
             f"{LINKS}::test_a_sysctl_is_written_below_proc_sys_only",
         ),
         ("sysctls",),
+    ),
+    "a NUL in a subPath": Row(
+        ("node/volume/test_volume_sources::test_a_nul_in_a_subpath_is_refused",),
+        off="no system call takes such a path: an error that nobody expects ends the start",
     ),
     (
         "CVE-2018-15664, CVE-2019-10152, CVE-2023-0778: copying "
@@ -328,6 +333,7 @@ STATE_OF_THE_ROOT = {
     "a record that is a directory, a link, a pipe, endless or torn": Row(
         (
             f"{STATE}::test_a_record_that_cannot_be_read_costs_its_pod_at_most",
+            f"{STATE}::test_a_record_behind_a_link_is_not_read",
             f"{STATE}::test_reset_needs_to_read_nothing",
         ),
         off="opened with links followed and blocking, such a record stops every command",
@@ -346,6 +352,10 @@ STATE_OF_THE_ROOT = {
             f"{AGENT}::test_a_second_agent_may_begin_where_the_lock_was_deleted",
         ),
         off="the shim, cgroups and links are there until then",
+    ),
+    "a reset that leaves a server's keys": Row(
+        (f"{STATE}::test_reset_needs_to_read_nothing",),
+        off="a key in the server's directory, which nothing but its name in the list removes",
     ),
     "directories nested deeper than a stack": Row(
         (
@@ -392,6 +402,13 @@ STATE_OF_THE_ROOT = {
         ("crash/test_crash_churn::test_pods_come_and_go",),
         off="memory and descriptors are compared after the first twenty",
     ),
+    "starts of containers that kills leave unannounced, or announced twice": Row(
+        (
+            f"{PARALLEL}::test_a_killed_up_is_continued_by_the_next",
+            f"{STEPS}::test_the_agent_is_killed_at_each_of_its_acts",
+        ),
+        off="a start that is on record before its events: they are lost with the process",
+    ),
     "commands and agents that are killed and not followed by another": Row(
         (
             f"{PARALLEL}::test_a_killed_up_is_continued_by_the_next",
@@ -408,7 +425,11 @@ STATE_OF_THE_ROOT = {
 }
 IMAGE = {
     "secrets of another state root or of a server, on the machine's own files": Row(
-        (f"{IMAGES}::test_other_roots_and_data_directories_are_covered",),
+        (
+            f"{IMAGES}::test_other_roots_and_data_directories_are_covered",
+            f"{COMMAND}::test_pods_that_see_the_hosts_files_do_not_see_its_data",
+            "node/image/test_image_host::test_candidates_know_homes_and_host_keys",
+        ),
         off="the registry of roots left out",
     ),
     "CVE-2025-47290, CVE-2021-32760: links, hard links, .. and absolute names in layers": Row(
@@ -490,8 +511,11 @@ SURFACE = {
         ),
         off="what is measured is the growth of the shim; there is nothing to leave out",
     ),
-    "terminal escapes": Row(
-        (f"{LIFE}::test_control_codes_reach_the_screen_only_through_logs",),
+    "terminal escapes: control codes, C1, bidirectional and zero-width characters": Row(
+        (
+            f"{LIFE}::test_control_codes_reach_the_screen_only_through_logs",
+            "cli/test_cli_output::test_what_controls_a_terminal_is_escaped",
+        ),
         off="in a log the same bytes arrive",
     ),
     "CVE-2023-2431: an empty profile that is none": Row(
@@ -524,19 +548,27 @@ SURFACE = {
 }
 STREAMS, FORMS = "control/api/verbs/test_api_streams", "control/api/wire/test_api_wire_forms"
 WATCHDOG = "control/api/server/test_api_watchdog"
-ETCD = "control/api/server/test_api_etcd_faults"
+ETCD, LISTS = "control/api/server/test_api_etcd_faults", "control/api/verbs/test_api_lists"
 SERVER = {
     "one object, patch, selector, pattern or rule that holds the server": Row(
         (
             f"{WATCHDOG}::test_no_body_holds_the_loop",
             f"{WATCHDOG}::test_no_list_holds_the_loop",
             f"{WATCHDOG}::test_what_is_not_done_aside_is_noticed",
+            "control/api/schema/test_api_pure_patterns::test_no_pattern_takes_longer_than_the_text_is_long",
         ),
         off="a server that does nothing aside is held by the first large object",
     ),
     "long names, groups, selectors and label values that caches keep": Row(
         ("control/api/wire/test_api_bombs::test_long_questions_are_not_remembered",),
         off="every text remembered, whatever its length: the server grows by 5 MB a round",
+    ),
+    "a watcher that does not read": Row(
+        (
+            f"{LISTS}::test_a_watcher_that_does_not_read_costs_a_portion_of_what_there_is",
+            f"{LISTS}::test_a_watcher_that_does_not_read_is_not_waited_for",
+        ),
+        off="all that there is as one portion, made before the first is read",
     ),
     "etcd that is stopped, cut off, slow or full": Row(
         (
@@ -564,8 +596,8 @@ SERVER = {
     ),
     "a data directory, keys or an audit log of somebody else, or open to others": Row(
         (
-            "control/api/server/test_server_command::test_it_refuses_what_others_could_change_or_read",
-            "control/api/server/test_server_command::test_it_refuses_an_audit_log_that_is_open_to_others",
+            f"{COMMAND}::test_it_refuses_what_others_could_change_or_read",
+            f"{COMMAND}::test_it_refuses_an_audit_log_that_is_open_to_others",
         ),
         off="the same directory is taken with its usual modes",
     ),

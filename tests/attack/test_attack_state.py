@@ -26,6 +26,7 @@ from kubelite.node.runtime.errors import NotFound, RuntimeFailure
 from kubelite.node.runtime.home import Home
 from kubelite.node.runtime.ledger import Ledger
 from kubelite.node.runtime.processes import start_ticks
+from kubelite.node.runtime.records import ConditionsRecord
 from kubelite.node.volume.removal import remove_tree
 from kubelite.objects.pod.container import Capabilities, Container, SecurityContext
 from tests.attack.arena import SLEEP, Arena, bring_in, image, pod
@@ -93,6 +94,15 @@ def test_a_record_that_cannot_be_read_costs_its_pod_at_most(
             pods.remove_damaged(uid)
         with pytest.raises(NotFound):
             pods.remove_damaged("../pods")
+
+
+def test_a_record_behind_a_link_is_not_read(tmp_path: Path) -> None:
+    real, link = tmp_path / "real", tmp_path / "link"
+    files.write_record(str(real), ConditionsRecord(), durable=False)
+    link.symlink_to(real)
+    assert files.read_record(str(real), ConditionsRecord) == ConditionsRecord()
+    with pytest.raises(files.RecordError, match="cannot be read"):
+        files.read_record(str(link), ConditionsRecord)
 
 
 def test_reset_needs_to_read_nothing(arena: Arena) -> None:
@@ -249,8 +259,6 @@ def test_a_pod_on_a_full_disk_can_be_removed(small: Path, weak: Path, verb: str)
 
 
 def test_a_record_is_overwritten_in_its_blocks(tmp_path: Path) -> None:
-    from kubelite.node.runtime.records import ConditionsRecord
-
     path = str(tmp_path / "r")
     files.write_record(path, ConditionsRecord(), durable=False, spare=1024)
     blocks = os.stat(path).st_blocks

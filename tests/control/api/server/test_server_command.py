@@ -52,6 +52,10 @@ def test_it_touches_its_data_directory_only(tmp_path: Path, server: Process) -> 
     assert not (tmp_path / "data" / "store.db-wal").exists()
 
 
+def test_pods_that_see_the_hosts_files_do_not_see_its_data(tmp_path: Path, server: Process) -> None:
+    assert str(tmp_path / "data") in known_roots.registered()
+
+
 def test_it_writes_nowhere_else(tmp_path: Path) -> None:
     """Every file that is made, changed or taken away lies in the data directory, but for the
     kubeconfig.

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from kubelite.control.api.verbs import watch as watching
 from kubelite.control.store import watch as fan_out
 from tests.control.world import CONFIG, PODS, cluster, config_map, pod
 
@@ -207,6 +208,37 @@ async def test_a_watcher_that_does_not_read_is_not_waited_for(
                 last = event
             assert last is not None
             assert last["type"] == "ERROR"
+
+
+@pytest.mark.parametrize("is_held_back", [True, False])
+async def test_a_watcher_that_does_not_read_costs_a_portion_of_what_there_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_held_back: bool
+) -> None:
+    """What it is told first is made while it reads; where it is one portion, all is made at
+    once.
+    """
+    count, lines = 100, 0
+    line = watching._Lines.line
+
+    def counted(*args: Any) -> bytes:
+        nonlocal lines
+        lines += 1
+        return line(*args)
+
+    if not is_held_back:
+        monkeypatch.setattr(watching, "_batches", lambda entries: [entries])
+    async with cluster(tmp_path) as api:
+        for number in range(count):
+            content = {"data": {"n": "x" * 200_000}}
+            (await api.create(CONFIG, config_map(f"big{number:03}") | content)).ok()
+        monkeypatch.setattr(watching._Lines, "line", counted)
+        async with api.watch(f"{CONFIG}?resourceVersion=0") as watch:
+            await watch.next()
+            assert (lines < count) == is_held_back
+            while (event := await watch.next()) is not None:
+                if event["object"]["metadata"]["name"] == f"big{count - 1:03}":
+                    break
+            assert lines >= count
 
 
 async def test_a_closing_server_ends_watches(tmp_path: Path) -> None:

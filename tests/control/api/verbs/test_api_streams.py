@@ -306,7 +306,14 @@ async def reflect(request: web.Request) -> web.StreamResponse:
         return socket
     shown = {
         name: request.headers.get(name)
-        for name in ("Authorization", "X-Own", "X-Remote-User", "X-Forwarded-Proto")
+        for name in (
+            "Authorization",
+            "X-Own",
+            "X-Remote-User",
+            "X-Forwarded-Proto",
+            "Impersonate-User",
+            "Impersonate-Extra-Team",
+        )
     }
     body = (await request.read()).decode()
     return web.json_response(
@@ -323,9 +330,17 @@ async def test_a_proxy_passes_on_what_it_is_given(tmp_path: Path) -> None:
         await site.start()
         at = f"/api/v1/nodes/elsewhere:{runner.addresses[0][1]}/proxy"
         for rest in ("/", "/a/", "/a%2Fb/c?d=%26&e", "/x//y"):
-            headers = {"X-Own": "1", "X-Remote-User": "root", "X-Remote-Group": "system:masters"}
+            headers = {
+                "X-Own": "1",
+                "X-Remote-User": "root",
+                "X-Remote-Group": "system:masters",
+                "Impersonate-User": "kubernetes-admin",
+                "Impersonate-Group": "system:masters",
+                "Impersonate-Extra-Team": "a",
+            }
             said = (await api.get(at + rest, headers=headers)).ok()
             assert said["X-Remote-User"] is None
+            assert (said["Impersonate-User"], said["Impersonate-Extra-Team"]) == (None, None)
             assert (said["method"], said["raw"], said["X-Own"]) == ("GET", rest, "1")
             assert (said["Authorization"], said["X-Forwarded-Proto"]) == (None, "https")
         said = (
@@ -427,7 +442,7 @@ async def test_a_proxy_passes_on_upgrades(tmp_path: Path) -> None:
         "127.0.0.1", "::1", "::ffff:127.0.0.1", "::127.0.0.1", "64:ff9b::7f00:1",
      "64:ff9b:1::a9fe:a9fe", "2002:7f00:1::",
         "169.254.169.254", "fe80::1", "0.0.0.0", "::", "224.0.0.1", "255.255.255.255",
-     "::ffff:169.254.169.254",
+     "::ffff:169.254.169.254", "localhost", "127.1", "",
     ],
 )  # fmt: skip
 def test_addresses_that_mean_this_machine_are_refused(address: str) -> None:
