@@ -376,6 +376,7 @@ STATE_OF_THE_ROOT = {
     "the host's files through /proc/PID/root of tools beside a container": Row(
         (
             f"{STATE}::test_tools_of_the_host_are_refused_beside_a_container_that_could_open_its_files",
+            f"{STATE}::test_whoever_may_trace_may_open_the_files",
         ),
         off="tools of an image are let in beside the same container",
     ),
@@ -405,6 +406,7 @@ STATE_OF_THE_ROOT = {
     "starts of containers that kills leave unannounced, or announced twice": Row(
         (
             f"{PARALLEL}::test_a_killed_up_is_continued_by_the_next",
+            f"{PARALLEL}::test_a_start_that_was_announced_and_not_recorded_is_announced_once",
             f"{STEPS}::test_the_agent_is_killed_at_each_of_its_acts",
         ),
         off="a start that is on record before its events: they are lost with the process",
@@ -548,6 +550,7 @@ SURFACE = {
 }
 STREAMS, FORMS = "control/api/verbs/test_api_streams", "control/api/wire/test_api_wire_forms"
 WATCHDOG = "control/api/server/test_api_watchdog"
+PATTERNS = "control/api/schema/test_api_pure_patterns"
 ETCD, LISTS = "control/api/server/test_api_etcd_faults", "control/api/verbs/test_api_lists"
 SERVER = {
     "one object, patch, selector, pattern or rule that holds the server": Row(
@@ -555,7 +558,7 @@ SERVER = {
             f"{WATCHDOG}::test_no_body_holds_the_loop",
             f"{WATCHDOG}::test_no_list_holds_the_loop",
             f"{WATCHDOG}::test_what_is_not_done_aside_is_noticed",
-            "control/api/schema/test_api_pure_patterns::test_no_pattern_takes_longer_than_the_text_is_long",
+            f"{PATTERNS}::test_no_pattern_takes_longer_than_the_text_is_long",
         ),
         off="a server that does nothing aside is held by the first large object",
     ),

@@ -17,16 +17,18 @@ from pathlib import Path
 
 import pytest
 
+from kubelite.core.plan import Caps
 from kubelite.lib import files
 from kubelite.node.kubelet.decide import eviction
 from kubelite.node.kubelet.pods import copying
 from kubelite.node.kubelet.pods.pods import Pods
 from kubelite.node.runtime import storage
 from kubelite.node.runtime.errors import NotFound, RuntimeFailure
+from kubelite.node.runtime.exec.debug import can_open_root
 from kubelite.node.runtime.home import Home
 from kubelite.node.runtime.ledger import Ledger
 from kubelite.node.runtime.processes import start_ticks
-from kubelite.node.runtime.records import ConditionsRecord
+from kubelite.node.runtime.records import ConditionsRecord, ContainerRecord
 from kubelite.node.volume.removal import remove_tree
 from kubelite.objects.pod.container import Capabilities, Container, SecurityContext
 from tests.attack.arena import SLEEP, Arena, bring_in, image, pod
@@ -182,9 +184,10 @@ def test_deep_directories_are_measured(tmp_path: Path) -> None:
     top = tmp_path / "top"
     top.mkdir()
     nest(top)
-    used = storage.occupied(str(top))
-    assert 200_000 <= used < storage.UNMEASURABLE
-    assert remove_tree(str(top)) == []
+    with few_descriptors(max(map(int, os.listdir("/proc/self/fd"))) + 18):
+        used = storage.occupied(str(top))
+        assert 200_000 <= used < storage.UNMEASURABLE
+        assert remove_tree(str(top)) == []
 
 
 def test_what_cannot_be_measured_counts_as_over_the_limit(
@@ -310,3 +313,22 @@ def test_tools_of_the_host_are_refused_beside_a_container_that_could_open_its_fi
     with arena.pods.debug("default", "p", "c", tools(own)) as session:
         while not isinstance(session.read(), int):
             pass
+
+
+def test_whoever_may_trace_may_open_the_files() -> None:
+    """CAP_SYS_PTRACE is enough, whoever the tools run as; else the same user and capabilities."""
+    trace, chown = 1 << 19, 1
+
+    def container(uid: int, caps: int) -> ContainerRecord:
+        sets = tuple(Caps(bounding=caps, effective=caps, permitted=caps))
+        return ContainerRecord(
+            id="c", name="c", init=False, attempt=0, image="i", image_id="i", created_at=0,
+            env=(), cwd="/", uid=uid, gid=uid, groups=(), caps=sets, no_new_privs=False,
+            tty=False, stdin=False, oom_score_adj=0,
+        )  # fmt: skip
+
+    tools = Caps(bounding=chown, effective=chown, permitted=chown)
+    assert can_open_root(container(1000, trace), 0, tools)
+    assert can_open_root(container(0, chown), 0, tools)
+    assert not can_open_root(container(0, 0), 0, tools)
+    assert not can_open_root(container(1000, chown), 0, tools)

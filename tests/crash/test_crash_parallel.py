@@ -21,6 +21,7 @@ from kubelite.node.kubelet.act import pod_events
 from kubelite.node.kubelet.pods.pods import Pods
 from kubelite.node.runtime.errors import Conflict, NotFound
 from kubelite.node.runtime.ledger import Ledger
+from kubelite.node.runtime.records import ContainerRecord
 from kubelite.objects.pod.pod import Pod
 from kubelite.objects.rules.pods import defaults
 from kubelite.testing.host import difference, snapshot
@@ -104,7 +105,12 @@ def test_a_parallel_up_waits_and_starts_nothing_twice(tmp_path: Path, number: in
     before = snapshot(tmp_path / "k")
     first = command(made, "up", stop_at(number))
     assert has_stopped(first)
-    second = command(made, "up")
+
+    def up_again() -> None:
+        result = Pods(made.home).up(made.pod, report=quiet)
+        assert number == 1 or not result.created, "it was judged by what it was before"
+
+    second = child(up_again)
     time.sleep(0.5)
     assert os.waitpid(second, os.WNOHANG) == (0, 0) or number == 1, "it waits for the first"
     os.kill(first, signal.SIGCONT)
@@ -184,11 +190,40 @@ def test_a_killed_up_is_continued_by_the_next(tmp_path: Path, act: str) -> None:
     assert pod is not None and pod["status"]["phase"] == "Running"
     (init,) = pod["status"]["initContainerStatuses"]
     assert init["state"]["terminated"]["reason"] == "Completed"
-    events = pod_events.read(pod_events.path(made.home.pod(uid)))
-    started = {e.message: e.count for e in events if e.reason == pod_events.STARTED}
-    assert started == {"Started container init": 1, "Started container main": 1}
+    assert announced(made, uid) == {"Started container init": 1, "Started container main": 1}
     made.verb("down", grace=0)
     assert difference(before, snapshot(tmp_path / "k")) == []
+
+
+def announced(made: Ward, uid: str) -> dict[str, int]:
+    """How often the start of each container was announced."""
+    events = pod_events.read(pod_events.path(made.home.pod(uid)))
+    return {e.message: e.count for e in events if e.reason == pod_events.STARTED}
+
+
+@pytest.mark.parametrize("name", ["init", "main"])
+def test_a_start_that_was_announced_and_not_recorded_is_announced_once(
+    tmp_path: Path, name: str
+) -> None:
+    made = ward(tmp_path)
+
+    def killed_in_between() -> None:
+        save = Ledger.save_container
+
+        def save_or_end(self: Ledger, uid: str, record: ContainerRecord) -> None:
+            if record.name == name and record.ticks:
+                os.kill(os.getpid(), signal.SIGKILL)
+            save(self, uid, record)
+
+        Ledger.save_container = save_or_end  # type: ignore[method-assign]
+        made.verb("up")
+
+    assert ended(child(killed_in_between)) == -signal.SIGKILL
+    (uid,) = (record.uid for record in Ledger(made.home).pods())
+    assert announced(made, uid)[f"Started container {name}"] == 1
+    assert ended(child(lambda: made.verb("up"))) == 0
+    assert announced(made, uid) == {"Started container init": 1, "Started container main": 1}
+    made.verb("down", grace=0)
 
 
 @pytest.mark.parametrize("act", ["start pause", *ACTS])
