@@ -205,7 +205,8 @@ def test_what_cannot_be_measured_counts_as_over_the_limit(
 
 def test_a_pod_that_hides_its_files_in_depth_is_evicted_and_compared(arena: Arena) -> None:
     limits = {"limits": {"ephemeral-storage": "100Ki"}}
-    script = "cd /tmp && python3 -c '" + NEST.format(depth=DEPTH).replace("'", '"') + "'; " + SLEEP
+    nesting = NEST.format(depth=DEPTH).replace("'", '"')
+    script = f"mkdir /tmp/nest; cd /tmp/nest && python3 -c '{nesting}'; {SLEEP}"
     arena.up(pod(script, resources=limits))
     record = Ledger(arena.home).find("default", "p")
     assert record is not None
@@ -224,7 +225,7 @@ def test_a_pod_that_hides_its_files_in_depth_is_evicted_and_compared(arena: Aren
     assert deepest.count("/d") >= DEPTH
     with arena.pods.files("default", "p", "c") as there, open(os.devnull, "wb") as out:
         left_out: list[str] = []
-        copying.pack(there, "/tmp", "tmp", there, out, left_out)
+        copying.pack(there, "/tmp/nest", "nest", there, out, left_out)
 
 
 # -- no room and few descriptors -------------------------------------------------------------------
