@@ -38,6 +38,8 @@ class WatchEvent(msgspec.Struct):
     object: Object
 
 
+LARGE_PIECE = 128 << 10
+"""Bytes of a watch whose decoding takes some milliseconds."""
 _event_decoder = msgspec.json.Decoder(WatchEvent)
 
 
@@ -426,9 +428,16 @@ class Client:
             await asyncio.sleep(error.retry_after)
 
 
+async def _decoded(piece: bytes) -> Batch:
+    """The events of a piece. Much is decoded in a thread: the loop may be an API server's too."""
+    if len(piece) < LARGE_PIECE:
+        return _event_decoder.decode_lines(piece)
+    return await asyncio.to_thread(_event_decoder.decode_lines, piece)
+
+
 async def _batches(pieces: Pieces) -> AsyncGenerator[Batch, None]:
     async for piece in pieces:
-        events = _event_decoder.decode_lines(piece)
+        events = await _decoded(piece)
         for position, event in enumerate(events):
             if event.type == "ERROR":
                 if position:

@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 T = TypeVar("T")
 
-LARGE = 48 << 10
-"""Bytes of JSON whose reading, checking and merging may take some milliseconds, step by step."""
+LARGE = 16 << 10
+"""Bytes of JSON whose reading, checking and merging may take some milliseconds, step by step: a
+custom object costs up to 2 us a byte on a slow machine."""
 # More would only share the interpreter.
 _threads = ThreadPoolExecutor(2, "large-documents")
 

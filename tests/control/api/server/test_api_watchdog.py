@@ -199,6 +199,8 @@ async def watched(tmp_path: Path, *more: str) -> AsyncIterator[tuple[aiohttp.Cli
             first = definition("First", a=ruled("self.all(x, x > 0)", **NUMBERS))
             await carry_out(session, Ask("", "POST", CRDS, first))
             await carry_out(session, custom("First", "f", a=[1]))
+            await carry_out(session, Ask("", "POST", PODS, pod("first")))
+            await carry_out(session, Ask("", "DELETE", f"{PODS}/first?gracePeriodSeconds=0"))
             await until_controllers_run(session)
             await settle(report)
             yield session, report
