@@ -88,7 +88,7 @@ def volumes(cluster: Cluster) -> dict[str, str]:
 
 
 def test_data_outlives_pods_and_goes_with_its_claim(cluster):
-    found = cluster.get("storageclass", "standard")
+    found = eventually(lambda: cluster.get("storageclass", "standard"))
     assert found["volumeBindingMode"] == "WaitForFirstConsumer"
     cluster.apply(CLAIM)
     assert cluster.get("pvc", "data")["spec"]["storageClassName"] == "standard"

@@ -101,11 +101,12 @@ class World:
             self.down(name)
 
     def files(self) -> set[str]:
-        """Everything below the root that belongs to a pod."""
+        """Everything below the root that belongs to a pod. What goes meanwhile is no error."""
         return {
-            str(path.relative_to(self.root))
+            os.path.relpath(os.path.join(parent, name), self.root)
             for part in ("pods", "logs", "run/pods", "run/leases", "run/locks")
-            for path in (self.root / part).rglob("*")
+            for parent, directories, files in os.walk(self.root / part)
+            for name in (*directories, *files)
         }
 
 
