@@ -27,7 +27,7 @@ from typing import NamedTuple
 
 TREE = Path(__file__).resolve().parents[1]
 PLACE = TREE / "build/v2"
-LIMIT = 900
+LIMIT = 1800
 PACKAGES = (
     "base-files base-passwd usr-is-merged libc-bin bash coreutils dash findutils gawk grep sed tar "
     "hostname mount util-linux procps iproute2 kmod nftables libnftables1 libseccomp2 "
