@@ -146,8 +146,8 @@ def _go_fields(body: str, home: str, named: set[str]) -> list[str]:
     """A struct's fields but for TypeMeta, ``NAME[=JSON][*][~][:TYPE]``."""
     fields = []
     for name, kind, tags in _GO_FIELD.findall(_without_comments(body)):
-        found = re.search(r'json:"([^"]*)"', tags)
-        json, *options = (found[1] if found else "").split(",")
+        json_tag = re.search(r'json:"([^"]*)"', tags)
+        json, *options = (json_tag[1] if json_tag else "").split(",")
         inner = kind.removeprefix("*").rpartition(".")[2]
         if json == "-" or inner == "TypeMeta":
             continue
@@ -205,10 +205,10 @@ def _structs(folder: str) -> dict[str, dict[int, Tag]]:
 
 def _tag(go: str, tags: str) -> tuple[int, Tag] | None:
     wire = re.search(r'protobuf:"\w+,(\d+)', tags)
-    found = re.search(r'json:"([^"]*)"', tags)
-    if wire is None or found is None:
+    json_tag = re.search(r'json:"([^"]*)"', tags)
+    if wire is None or json_tag is None:
         return None
-    name, *options = found[1].split(",")
+    name, *options = json_tag[1].split(",")
     return int(wire[1]), Tag(
         name, "inline" in options, go.startswith("*"), "omitempty" not in options
     )

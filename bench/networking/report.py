@@ -26,7 +26,7 @@ class Verdict(NamedTuple):
 
     target: str
     measured: float
-    wanted: str
+    goal: str
     reached: bool
 
 
@@ -47,10 +47,10 @@ def judge(figures: Mapping[str, float]) -> list[Verdict]:
 def as_text(figures: Mapping[str, float]) -> str:
     """Figures, then targets."""
     lines = [f"{name:<48} {value:12,.3f}" for name, value in figures.items()]
-    lines += ["", f"{'target':<48} {'is':>8}  wanted"]
-    for target, measured, wanted, reached in judge(figures):
+    lines += ["", f"{'target':<48} {'is':>8}  goal"]
+    for target, measured, goal, reached in judge(figures):
         result = "reached" if reached else "missed"
-        lines.append(f"{target:<48} {measured:8.2f}  {wanted}: {result}")
+        lines.append(f"{target:<48} {measured:8.2f}  {goal}: {result}")
     return "\n".join(lines)
 
 

@@ -42,13 +42,13 @@ class Rates(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """What became of a target: at least ``wanted`` times what it is measured against, or at most
-    ``wanted`` of a unit.
+    """What became of a target: at least ``goal`` times what it is measured against, or at most
+    ``goal`` of a unit.
     """
 
     target: str
     measured: float
-    wanted: str
+    goal: str
     reached: bool
 
 
@@ -97,9 +97,9 @@ def as_table(rates: dict[str, Rates], figures: dict[str, float]) -> str:
             [name, f"{row.one:,.0f}", f"{row.sixteen:,.0f}", *real, f"{row.processor:.0f}"]
         )
     others = [["figure", "is"], *([name, f"{value:,.2f}"] for name, value in figures.items())]
-    targets = [["target", "is", "wanted", "result"]]
-    for target, measured, wanted, reached in judge(rates, figures):
-        targets.append([target, f"{measured:.2f}", wanted, "reached" if reached else "missed"])
+    targets = [["target", "is", "goal", "result"]]
+    for target, measured, goal, reached in judge(rates, figures):
+        targets.append([target, f"{measured:.2f}", goal, "reached" if reached else "missed"])
     return "\n\n".join(_align(each) for each in (lines, others, targets))
 
 

@@ -12,7 +12,6 @@ says.
 
 from __future__ import annotations
 
-import difflib
 import re
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -157,6 +156,8 @@ def internal_field(document: dict[str, Any], path: str, value: Any) -> Any:
 
 def difference(kind: str, old: Any, new: Any) -> str:
     """A unified diff of two internal structs, a field a line."""
+    import difflib  # only refusals need it
+
     differing = difflib.unified_diff(_lines_of(kind, old), _lines_of(kind, new), lineterm="")
     return "".join(f"{line}\n" for line in list(differing)[2:])
 

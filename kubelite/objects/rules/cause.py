@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from kubelite.lib.json import Object
-from kubelite.objects.facts import go_types
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -73,6 +72,14 @@ def value_text(value: Any) -> str:
     return msgspec.json.encode(value, order="deterministic").decode()
 
 
+def _shown(value: Any, kind: str) -> str:
+    if not kind or value is None:
+        return value_text(value)
+    from kubelite.objects.facts import go_types  # only refusals need the table
+
+    return value_text(go_types.internal(kind, value))
+
+
 def copied(value: Any) -> Any:
     """A copy of plain values, to be changed."""
     return msgspec.to_builtins(value, enc_hook=str)
@@ -87,8 +94,7 @@ def invalid(path: Path, value: Any, why: str, kind: str = "") -> Cause:
     """The value breaks a rule. ``kind``: its type in the schema table, where Kubernetes' validation
     has an internal struct of it.
     """
-    shown = go_types.internal(kind, value) if kind and value is not None else value
-    return Cause(path, INVALID, f"Invalid value: {value_text(shown)}: {why}", value)
+    return Cause(path, INVALID, f"Invalid value: {_shown(value, kind)}: {why}", value)
 
 
 def mistyped(path: Path, value: Any, why: str) -> Cause:
@@ -98,16 +104,14 @@ def mistyped(path: Path, value: Any, why: str) -> Cause:
 
 def not_supported(path: Path, value: Any, allowed: Iterable[str], kind: str = "") -> Cause:
     """The value is none of those that are known. ``kind`` as for :func:`invalid`."""
-    shown = go_types.internal(kind, value) if kind and value is not None else value
     listed = ", ".join(value_text(word) for word in allowed)
-    message = f"Unsupported value: {value_text(shown)}: supported values: {listed}"
+    message = f"Unsupported value: {_shown(value, kind)}: supported values: {listed}"
     return Cause(path, NOT_SUPPORTED, message, value)
 
 
 def duplicate(path: Path, value: Any, kind: str = "") -> Cause:
     """The value is there twice. ``kind`` as for :func:`invalid`."""
-    shown = go_types.internal(kind, value) if kind and value is not None else value
-    return Cause(path, DUPLICATE, f"Duplicate value: {value_text(shown)}", value)
+    return Cause(path, DUPLICATE, f"Duplicate value: {_shown(value, kind)}", value)
 
 
 def forbidden(path: Path, why: str) -> Cause:
