@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
+from typing import Any
 from urllib.parse import unquote
 
 import aiohttp
@@ -70,17 +71,19 @@ async def carry_messages(
     )
     client.headers.update(headers or {})
     await client.prepare(request)
-    ways = {
-        asyncio.create_task(_relay(client, backend)),
-        asyncio.create_task(_relay(backend, client)),
-    }
-    try:
-        await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for way in ways:
-            way.cancel()
-        await asyncio.gather(*ways, return_exceptions=True)
+    await until_one_ends(_relay(client, backend), _relay(backend, client))
     return client
+
+
+async def until_one_ends(*directions: Coroutine[Any, Any, None]) -> None:
+    """Runs the directions of a connection; as soon as one ends, the others are cancelled."""
+    tasks = [asyncio.create_task(direction) for direction in directions]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _relay(

@@ -16,7 +16,7 @@ _OWN_SITE = ("same-origin", "none")
 """``same-site`` is not enough: every port of this machine is of the same site."""
 
 
-class Knock(NamedTuple):
+class RequestFacts(NamedTuple):
     """What is looked at of a request. Texts are "" where there is no such header."""
 
     method: str
@@ -37,26 +37,28 @@ class Refusal(NamedTuple):
     message: str
 
 
-def refusal(knock: Knock, hosts: Collection[str], public: Collection[str]) -> Refusal | None:
+def refusal(
+    request: RequestFacts, hosts: Collection[str], public: Collection[str]
+) -> Refusal | None:
     """Why a request is refused, None for one that is let in. ``hosts`` are the names by which this
     server is called, with its port; ``public`` the paths that need no session.
     """
-    if knock.host not in hosts:
+    if request.host not in hosts:
         return _forbidden("the Host header does not name this server")
-    if knock.origin and knock.origin != f"http://{knock.host}":
+    if request.origin and request.origin != f"http://{request.host}":
         return _forbidden("the request comes from another origin")
-    if not knock.origin and (knock.is_upgrade or knock.method not in _READING):
+    if not request.origin and (request.is_upgrade or request.method not in _READING):
         return _forbidden("the request does not say from which origin it comes")
-    if knock.site and knock.site not in _OWN_SITE and not _opens_page(knock):
+    if request.site and request.site not in _OWN_SITE and not _opens_page(request):
         return _forbidden("the request comes from another site")
-    if knock.has_session or knock.path in public or knock.path == SESSION:
+    if request.has_session or request.path in public or request.path == SESSION:
         return None
     return Refusal(401, "Unauthorized", "no session: open the address that `kubelite ui` prints")
 
 
-def _opens_page(knock: Knock) -> bool:
+def _opens_page(request: RequestFacts) -> bool:
     """A link anywhere may lead to the page, which tells nothing by itself."""
-    return knock.method in _READING and knock.path == PAGE and not knock.is_upgrade
+    return request.method in _READING and request.path == PAGE and not request.is_upgrade
 
 
 def _forbidden(message: str) -> Refusal:

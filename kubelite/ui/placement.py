@@ -12,7 +12,7 @@ from kubelite.client.http import HttpTransport
 from kubelite.client.resources import GroupVersionResource
 from kubelite.control.api.wire.status import bad_request, internal
 from kubelite.lib.json import Object
-from kubelite.ui.asking import find_pod, passing_refusals_on
+from kubelite.ui.api_lookup import api_refusals, find_pod
 
 
 class Placement:
@@ -30,7 +30,7 @@ class Placement:
             raise bad_request(f"pod {name} is on node {node}")
         from kubelite.control.scheduler.loop.view import served_kinds
 
-        with passing_refusals_on():
+        with api_refusals():
             kinds = await served_kinds(self._client)
             lists = await asyncio.gather(
                 *(self._list(kind, resource) for kind, resource in kinds.items())

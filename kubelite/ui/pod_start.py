@@ -12,7 +12,7 @@ from kubelite.node.runtime.home import Home
 from kubelite.node.runtime.ledger import Ledger
 from kubelite.node.runtime.observe import observe
 from kubelite.ui import timeline
-from kubelite.ui.asking import find_pod
+from kubelite.ui.api_lookup import find_pod
 from kubelite.ui.timeline import Mark
 
 

@@ -18,7 +18,7 @@ from kubelite.node.runtime.home import Home
 from kubelite.ui import headers
 from kubelite.ui.assets import Asset, read_assets
 from kubelite.ui.forward import Forwarder, is_upgrade
-from kubelite.ui.gate import PAGE, SESSION, Knock, refusal
+from kubelite.ui.gate import PAGE, SESSION, RequestFacts, refusal
 from kubelite.ui.placement import Placement
 from kubelite.ui.pod_start import PodStart
 from kubelite.ui.session import Session
@@ -79,16 +79,16 @@ class UiServer:
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         try:
-            refused = refusal(self._knock(request), self._hosts, self._public)
+            refused = refusal(self._facts_of(request), self._hosts, self._public)
             if refused is not None:
                 raise StatusError(refused.code, refused.reason, refused.message)
             return await self._route(request)
         except StatusError as error:
             return _json(error.status, error.code)
 
-    def _knock(self, request: web.BaseRequest) -> Knock:
+    def _facts_of(self, request: web.BaseRequest) -> RequestFacts:
         given = request.headers
-        return Knock(
+        return RequestFacts(
             request.method,
             request.raw_path.partition("?")[0],
             given.get("Host", ""),

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from kubelite.ui.gate import Knock, refusal
+from kubelite.ui.gate import RequestFacts, refusal
 
 HOST = "127.0.0.1:7000"
 OWN = f"http://{HOST}"
-GOOD = Knock("GET", "/api", HOST, "", "", False, True)
+GOOD = RequestFacts("GET", "/api", HOST, "", "", False, True)
 
 
-def code(knock: Knock) -> int:
-    refused = refusal(knock, (HOST, "localhost:7000"), ("/ui/", "/ui/app.js"))
+def code(request: RequestFacts) -> int:
+    refused = refusal(request, (HOST, "localhost:7000"), ("/ui/", "/ui/app.js"))
     return refused.code if refused else 0
 
 

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import gc
 import glob
-import logging
 import os
-import signal
 import sys
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kubelite.cli.common.diagnostic import CliError, Diagnostic
+from kubelite.cli.common.foreground import run_until_signal
 from kubelite.cli.common.screen import Screen
 from kubelite.cli.controllers.options import controller_settings
 from kubelite.cli.server.kubeconfig import (
@@ -61,9 +59,6 @@ class ServerOptions(NamedTuple):
 
 def run(settings: Settings, options: ServerOptions) -> int:
     """Serves until a signal. Raises CliError."""
-    logging.basicConfig(
-        level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s"
-    )
     # The store's writer thread must not wait long for the interpreter while requests are handled.
     sys.setswitchinterval(_SWITCH_SECONDS)
     # A request makes many small objects and no cycles: looking for cycles as often as Python does
@@ -75,7 +70,12 @@ def run(settings: Settings, options: ServerOptions) -> int:
     check_overwrite(options.kubeconfig)
     try:
         tokens = read_tokens(options.token_file)
-        asyncio.run(_serve(Screen(settings), options, directory, tokens, controllers))
+        run_until_signal(
+            settings,
+            "",
+            lambda: _run_server(Screen(settings), options, directory, tokens, controllers),
+            ending="shutting down: refusing new requests, closing watches",
+        )
     except StoreError as error:
         raise CliError(
             Diagnostic(str(error), hint="choose another directory with --data-dir")
@@ -142,29 +142,6 @@ def selected_controllers(words: Sequence[str]) -> tuple[Row, ...]:
         return select(words)
     except UnknownController as error:
         raise CliError(Diagnostic(str(error))) from error
-
-
-async def _serve(
-    screen: Screen,
-    options: ServerOptions,
-    directory: str,
-    tokens: Mapping[str, User],
-    controllers: Sequence[Row],
-) -> None:
-    """Serves until the first signal, whatever the server is just waiting for."""
-    stopping = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        loop.add_signal_handler(number, stopping.set)
-    serving = asyncio.create_task(_run_server(screen, options, directory, tokens, controllers))
-    signalled = asyncio.create_task(stopping.wait())
-    await asyncio.wait((serving, signalled), return_when=asyncio.FIRST_COMPLETED)
-    if signalled.done():
-        screen.note("shutting down: refusing new requests, closing watches")
-    for task in (signalled, serving):
-        task.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await serving
 
 
 async def _run_server(

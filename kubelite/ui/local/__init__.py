@@ -5,6 +5,6 @@ engine's pods as its own, and the kubelet's server answers for logs, exec and po
 
     engine.py     put together and taken apart
     follower.py   keeps the store like the state root, and ends the pods that the API deletes
-    looking.py    reads the state root, and says when it has changed
+    pod_watch.py  reads the state root, and reports what has changed
     documents.py  pods and events of the engine as objects of the API
 """

@@ -22,7 +22,7 @@ from kubelite.node.kubelet.agent.removal_request import request_removal
 from kubelite.node.runtime.errors import RuntimeFailure
 from kubelite.node.runtime.home import Home
 from kubelite.ui.local import documents
-from kubelite.ui.local.looking import Lookout, Sight
+from kubelite.ui.local.pod_watch import PodSnapshot, PodWatch
 
 _log = logging.getLogger("kubelite.ui")
 
@@ -34,7 +34,7 @@ class Follower:
 
     def __init__(self, home: Home, server: ApiServer, client: Client, node: str) -> None:
         self._home = home
-        self._lookout = Lookout(home)
+        self._watch = PodWatch(home)
         self._store = server.context.store
         registry = server.context.registry
         self._pod_resource = registry.builtin("", "pods")
@@ -43,7 +43,7 @@ class Follower:
         self._informers = Informers(client)
         self._dirty: set[str] = set()
         self._wake = asyncio.Event()
-        self._places: dict[str, tuple[str, str]] = {}
+        self._names: dict[str, tuple[str, str]] = {}
         self._events: dict[str, dict[str, bytes]] = {}
         self._deleted: set[str] = set()
         self._graces: dict[str, int] = {}
@@ -51,9 +51,9 @@ class Follower:
 
     async def start(self) -> None:
         """Returns when the store holds all pods. Raises ClientError, StoreError."""
-        asyncio.get_running_loop().add_reader(self._lookout.fileno(), self._notice)
-        for uid in await asyncio.to_thread(self._lookout.uids):
-            await self._look(uid)
+        asyncio.get_running_loop().add_reader(self._watch.fileno(), self._pods_changed)
+        for uid in await asyncio.to_thread(self._watch.uids):
+            await self._refresh(uid)
         pods = self._informers.of(PODS)
         await self._informers.wait_synced()
         pods.add_handler(self._changed_by_api)
@@ -64,38 +64,38 @@ class Follower:
             await self._wake.wait()
             self._wake.clear()
             while self._dirty:
-                await self._look(self._dirty.pop())
+                await self._refresh(self._dirty.pop())
 
     async def close(self) -> None:
         """Stops following."""
-        asyncio.get_running_loop().remove_reader(self._lookout.fileno())
+        asyncio.get_running_loop().remove_reader(self._watch.fileno())
         await self._informers.close()
-        self._lookout.close()
+        self._watch.close()
 
-    def _notice(self) -> None:
-        self._dirty |= self._lookout.changed()
+    def _pods_changed(self) -> None:
+        self._dirty |= self._watch.changed()
         self._wake.set()
 
     # -- from the state root to the store ----------------------------------------------------------
 
-    async def _look(self, uid: str) -> None:
+    async def _refresh(self, uid: str) -> None:
         try:
-            sight = await asyncio.to_thread(self._lookout.look, uid)
+            snapshot = await asyncio.to_thread(self._watch.read, uid)
         except (RuntimeFailure, CoreError, OSError) as error:
-            _log.warning("pod %s cannot be looked at: %s", uid, error)
+            _log.warning("pod %s cannot be read: %s", uid, error)
         else:
-            await self._show(sight)
+            await self._show(snapshot)
 
-    async def _show(self, sight: Sight) -> None:
-        if sight.pod is None:
-            await self._drop(sight.uid)
+    async def _show(self, snapshot: PodSnapshot) -> None:
+        if snapshot.pod is None:
+            await self._drop(snapshot.uid)
             return
-        namespace, name = sight.pod["metadata"]["namespace"], sight.pod["metadata"]["name"]
-        if sight.uid not in self._places:
+        namespace, name = snapshot.pod["metadata"]["namespace"], snapshot.pod["metadata"]["name"]
+        if snapshot.uid not in self._names:
             await self._ensure_namespace(namespace)
-            self._places[sight.uid] = namespace, name
-        await self._put_pod(sight.pod)
-        for event in documents.events(sight.pod, sight.events, self._node):
+            self._names[snapshot.uid] = namespace, name
+        await self._put_pod(snapshot.pod)
+        for event in documents.events(snapshot.pod, snapshot.events, self._node):
             await self._put_event(event)
 
     async def _put_pod(self, pod: Object) -> None:
@@ -127,8 +127,8 @@ class Follower:
 
     async def _drop(self, uid: str) -> None:
         """Nothing of a pod is left."""
-        if uid in self._places:
-            await self._delete(*self._places.pop(uid), uid)
+        if uid in self._names:
+            await self._delete(*self._names.pop(uid), uid)
         self._events.pop(uid, None)
         self._graces.pop(uid, None)
         self._deleted.discard(uid)
@@ -162,7 +162,7 @@ class Follower:
         assert pod is not None
         metadata = pod["metadata"]
         uid = metadata["uid"]
-        if uid not in self._places:
+        if uid not in self._names:
             return
         if new is None:
             self._deleted.add(uid)

@@ -266,6 +266,8 @@ async def join(
     """
     from aiohttp import web
 
+    from kubelite.lib.http_relay import until_one_ends
+
     transport = connection.transport
     if transport is None:
         writer.close()
@@ -276,15 +278,9 @@ async def join(
     protocol.connection_made(transport)
     outgoing = asyncio.StreamWriter(transport, protocol, incoming, asyncio.get_running_loop())
     outgoing.write(head)
-    pumps = [
-        asyncio.create_task(_pump(incoming, writer)),
-        asyncio.create_task(_pump(reader, outgoing)),
-    ]
     try:
-        await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
+        await until_one_ends(_pump(incoming, writer), _pump(reader, outgoing))
     finally:
-        for pump in pumps:
-            pump.cancel()
         writer.close()
         outgoing.close()
     return web.Response()

@@ -1,4 +1,4 @@
-"""What the page's own endpoints ask of the API, as the user may see it."""
+"""What the page's own endpoints look up in the API, with the rights of the user."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from kubelite.objects.facts import names
 
 
 @contextmanager
-def passing_refusals_on() -> Iterator[None]:
-    """What the API refuses, the page is refused. Raises StatusError."""
+def api_refusals() -> Iterator[None]:
+    """Passes refusals of the API on to the page. Raises StatusError."""
     try:
         yield
     except ApiError as error:
@@ -28,5 +28,5 @@ async def find_pod(client: Client, namespace: str, name: str) -> Object:
     """The pod that a query names. Raises StatusError."""
     if names.label(namespace) or names.subdomain(name):
         raise bad_request("namespace and pod of the query must be names")
-    with passing_refusals_on():
+    with api_refusals():
         return await client.get(PODS, name, namespace)

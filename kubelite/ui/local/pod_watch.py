@@ -1,4 +1,4 @@
-"""Looks at the pods of a state root, and notices when one may have changed."""
+"""Looks at the pods of a state root, and reports which may have changed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from kubelite.node.runtime.ledger import Ledger
 _KINDS = inotify.MODIFIED | inotify.MOVED_IN | inotify.CREATED
 
 
-class Sight(NamedTuple):
+class PodSnapshot(NamedTuple):
     """A pod at one moment: its object with its status, None where there is no such pod, and its
     events.
     """
@@ -30,7 +30,7 @@ class Sight(NamedTuple):
     events: Sequence[Event] = ()
 
 
-class Lookout:
+class PodWatch:
     """The pods of ``home``, whose directories are there. Raises OSError where this user watches too
     many files.
     """
@@ -56,7 +56,9 @@ class Lookout:
                 uids |= self.uids() | set(self._uids.values())
             elif change.directory in self._tops:
                 uids.add(change.name.removeprefix(UNFINISHED))
-            elif uid := self._uids.get(change.directory):  # else it is gone, which a top has told
+            elif uid := self._uids.get(
+                change.directory
+            ):  # else it is gone, which its parent reported
                 uids.add(uid)
         return uids
 
@@ -64,17 +66,17 @@ class Lookout:
         """The uids of all pods."""
         return {uid for uid in names(self._home.pods) if not uid.startswith(UNFINISHED)}
 
-    def look(self, uid: str) -> Sight:
-        """What there is of a pod. Blocks; what changes after it began is noticed."""
+    def read(self, uid: str) -> PodSnapshot:
+        """What there is of a pod. Blocks; what changes after it began is reported."""
         self._watch_directories(uid)
         record = self._ledger.pod(uid)
         if record is None:
-            return Sight(uid, None)
+            return PodSnapshot(uid, None)
         pod: Object = msgspec.to_builtins(self._queries.shown(record))
         try:
-            return Sight(uid, pod, self._queries.events(record.namespace, record.name))
+            return PodSnapshot(uid, pod, self._queries.events(record.namespace, record.name))
         except NotFound:
-            return Sight(uid, None)
+            return PodSnapshot(uid, None)
 
     def close(self) -> None:
         """Stops watching."""
