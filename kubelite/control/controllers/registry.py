@@ -19,7 +19,8 @@ PROVISIONER = "local-volume-provisioner-controller"
 
 
 class Row(NamedTuple):
-    """A controller that exists. ``attribute`` is the controller, or makes it from settings.
+    """A controller that exists. ``attribute`` is the controller, or makes it from settings: one
+    that needs some, or that remembers something.
     ``is_on`` says whether ``*`` includes it.
     """
 
@@ -88,7 +89,7 @@ ROWS: tuple[Row, ...] = (
         "horizontal-pod-autoscaler-controller",
         "horizontalpodautoscaling",
         "autoscaling.horizontal",
-        "HORIZONTAL_POD_AUTOSCALER_CONTROLLER",
+        "horizontal_pod_autoscaler_controller",
     ),
     Row("disruption-controller", "disruption", "policy.disruption", "DISRUPTION_CONTROLLER"),
     Row("namespace-controller", "namespace", "lifecycle.namespaces", "NAMESPACE_CONTROLLER"),
@@ -146,12 +147,12 @@ ROWS: tuple[Row, ...] = (
         "node-lifecycle-controller",
         "nodelifecycle",
         "nodes.node_lifecycle",
-        "NODE_LIFECYCLE_CONTROLLER",
+        "node_lifecycle_controller",
     ),
     Row("pod-garbage-collector-controller", "podgc", "nodes.pod_gc", "POD_GC_CONTROLLER"),
     Row("node-ipam-controller", "nodeipam", "nodes.ipam", "NODE_IPAM_CONTROLLER", is_on=False),
     Row("ttl-controller", "ttl", "nodes.ttl", "TTL_CONTROLLER"),
-    Row("taint-eviction-controller", "", "nodes.taint_eviction", "TAINT_EVICTION_CONTROLLER"),
+    Row("taint-eviction-controller", "", "nodes.taint_eviction", "taint_eviction_controller"),
     Row("replicaset-controller", "replicaset", "workloads.replicaset", "REPLICA_SET_CONTROLLER"),
     Row(
         "statefulset-controller", "statefulset", "workloads.statefulset", "STATEFUL_SET_CONTROLLER"

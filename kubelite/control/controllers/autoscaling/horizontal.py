@@ -1,8 +1,8 @@
 """HorizontalPodAutoscaler: scales a workload by the metrics of its pods. Pure but for its memory.
 
 After kubernetes, ``pkg/controller/podautoscaler``. Every 15 s the scale of the target and the
-metrics are asked for. What was recommended and done in the past hour is remembered in the process,
-as Kubernetes does, and begins anew when it restarts.
+metrics are asked for. What was recommended and done in the past hour is remembered while the
+controller runs, as Kubernetes does, and begins anew when it restarts.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ from kubelite.control.controllers.autoscaling.replicas import (
     requests_of,
     samples_of,
 )
-from kubelite.control.controllers.controller import Controller, nobody
+from kubelite.control.controllers.controller import Controller, Settings, nobody
 from kubelite.control.controllers.shared.conditions import find
 from kubelite.control.controllers.shared.meta import (
     Key,
@@ -96,12 +96,24 @@ class Measured(NamedTuple):
 
 
 class Autoscaler:
-    """Plans, and remembers. One for the process: keys are never planned twice at once."""
+    """Plans, and remembers. Keys are never planned twice at once."""
 
     def __init__(self) -> None:
         self._histories: dict[str, History] = {}
         self._due: dict[str, tuple[Obj, float]] = {}
         self._selectors: dict[Key, Selector] = {}
+
+    def concerned(self, view: View, old: Obj | None, new: Obj | None) -> Iterable[Key]:
+        """An autoscaler whose specification is new; its status is its own doing."""
+        del view
+        if new is None:
+            if old is not None:
+                self.forget(old)
+            return []
+        is_same = old is not None and (
+            generation_of(old) == generation_of(new) and spec_of(old) == spec_of(new)
+        )
+        return [] if is_same else [key_of(new)]
 
     def plan(self, view: View, key: Key, now: float) -> Plan:
         """Asks for the scale of the target, then for metrics, then scales."""
@@ -481,30 +493,18 @@ def _metric_status(result: Measured) -> dict[str, Any]:
     return {"type": metric["type"], field: source}
 
 
-_AUTOSCALER = Autoscaler()
-
-
-def _changed(view: View, old: Obj | None, new: Obj | None) -> Iterable[Key]:
-    """An autoscaler whose specification is new; its status is its own doing."""
-    del view
-    if new is None:
-        if old is not None:
-            _AUTOSCALER.forget(old)
-        return []
-    is_same = old is not None and (
-        generation_of(old) == generation_of(new) and spec_of(old) == spec_of(new)
+def horizontal_pod_autoscaler_controller(settings: Settings) -> Controller:
+    """The controller, which begins with an empty memory."""
+    del settings
+    autoscaler = Autoscaler()
+    return Controller(
+        "horizontal-pod-autoscaler-controller",
+        "horizontal-pod-autoscaler",
+        "horizontal-pod-autoscaler",
+        {
+            HORIZONTAL_POD_AUTOSCALERS: autoscaler.concerned,
+            PODS: nobody,
+            CUSTOM_RESOURCE_DEFINITIONS: nobody,
+        },
+        autoscaler.plan,
     )
-    return [] if is_same else [key_of(new)]
-
-
-HORIZONTAL_POD_AUTOSCALER_CONTROLLER = Controller(
-    "horizontal-pod-autoscaler-controller",
-    "horizontal-pod-autoscaler",
-    "horizontal-pod-autoscaler",
-    {
-        HORIZONTAL_POD_AUTOSCALERS: _changed,
-        PODS: nobody,
-        CUSTOM_RESOURCE_DEFINITIONS: nobody,
-    },
-    _AUTOSCALER.plan,
-)

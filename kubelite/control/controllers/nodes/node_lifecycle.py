@@ -3,7 +3,8 @@ memory.
 
 After kubernetes, ``pkg/controller/nodelifecycle``: a node whose Lease and status are older than the
 grace period gets unknown conditions; conditions become taints, of which ``NoExecute`` ones evict.
-Which nodes there are is remembered in the process, as Kubernetes does, to tell when one is new.
+Which nodes there are is remembered while the controller runs, as Kubernetes does, to tell when one
+is new.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any
 
 from kubelite.client.resources import LEASES, NODES, PODS
 from kubelite.control.controllers.actions import NOTHING, Action, Emit, Patch, Plan, Update
-from kubelite.control.controllers.controller import Controller, nobody, own_key
+from kubelite.control.controllers.controller import Controller, Settings, nobody, own_key
 from kubelite.control.controllers.shared.conditions import find
 from kubelite.control.controllers.shared.meta import (
     Key,
@@ -222,10 +223,13 @@ class KnownNodes:
             yield Emit(with_type(node, "v1", "Node"), "Normal", "RegisteredNode", text)
 
 
-NODE_LIFECYCLE_CONTROLLER = Controller(
-    "node-lifecycle-controller",
-    "node-controller",
-    "node-controller",
-    {NODES: own_key, LEASES: nobody, PODS: nobody},
-    KnownNodes().plan,
-)
+def node_lifecycle_controller(settings: Settings) -> Controller:
+    """The controller, which begins with an empty memory."""
+    del settings
+    return Controller(
+        "node-lifecycle-controller",
+        "node-controller",
+        "node-controller",
+        {NODES: own_key, LEASES: nobody, PODS: nobody},
+        KnownNodes().plan,
+    )

@@ -2,7 +2,8 @@
 
 After kubernetes, ``pkg/controller/tainteviction``: a pod that tolerates every such taint stays; one
 whose tolerations end leaves when the first of them has ended, counted from when the last taint
-came. Which pods are to leave is remembered in the process, to tell when one stays after all.
+came. Which pods are to leave is remembered while the controller runs, to tell when one stays after
+all.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Iterable, Sequence
 
 from kubelite.client.resources import NODES, PODS
 from kubelite.control.controllers.actions import NOTHING, Delete, Emit, Patch, Plan
-from kubelite.control.controllers.controller import Controller, own_key
+from kubelite.control.controllers.controller import Controller, Settings, own_key
 from kubelite.control.controllers.shared.meta import (
     Key,
     Obj,
@@ -133,10 +134,13 @@ def _pods_of_node(view: View, old: Obj | None, new: Obj | None) -> Iterable[Key]
     return [key_of(pod) for pod in on_node(view, PODS, name_of(node))]
 
 
-TAINT_EVICTION_CONTROLLER = Controller(
-    "taint-eviction-controller",
-    "node-controller",
-    "taint-eviction-controller",
-    {PODS: own_key, NODES: _pods_of_node},
-    Evictions().plan,
-)
+def taint_eviction_controller(settings: Settings) -> Controller:
+    """The controller, which begins with an empty memory."""
+    del settings
+    return Controller(
+        "taint-eviction-controller",
+        "node-controller",
+        "taint-eviction-controller",
+        {PODS: own_key, NODES: _pods_of_node},
+        Evictions().plan,
+    )
