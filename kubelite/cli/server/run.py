@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import glob
+import logging
 import os
 import sys
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -34,7 +35,9 @@ if TYPE_CHECKING:
     from kubelite.control.controllers.registry import Row
     from kubelite.control.store.backend import Backend
 
+_log = logging.getLogger("kubelite.server")
 _SWITCH_SECONDS = 0.0005
+_RETRY_SECONDS = 1.0
 
 
 class ServerOptions(NamedTuple):
@@ -151,7 +154,9 @@ async def _run_server(
     tokens: Mapping[str, User],
     controllers: Sequence[Row],
 ) -> None:
-    """Starts the server and what runs beside it; ends both when it is cancelled."""
+    """Starts the server and what runs beside it; ends both when it is cancelled or one of them
+    fails.
+    """
     server = ApiServer(
         await _backend(options, directory),
         _server_options(options, directory, tokens, controllers),
@@ -161,14 +166,7 @@ async def _run_server(
         config = options.kubeconfig or own_kubeconfig(directory)
         write_kubeconfig(server, config)
         screen.note(f"ready at https://{server.address}:{server.port}; export KUBECONFIG={config}")
-        control_plane = asyncio.create_task(_run_control_plane(server, controllers, options))
-        try:
-            await asyncio.Event().wait()
-        finally:
-            control_plane.cancel()
-            await asyncio.wait([control_plane])
-            if not control_plane.cancelled():
-                control_plane.result()
+        await _run_control_plane(server, controllers, options)
     finally:
         await server.close()
 
@@ -191,20 +189,10 @@ async def _run_control_plane(
     imported here: nobody who waits for the server waits for them.
     """
     if options.nodes:
-        from kubelite.control.controllers.registry import PROVISIONER
-        from kubelite.up.node_objects import ensure_node_objects
-
-        url = f"https://{server.address}:{server.port}"
-        await ensure_node_objects(
-            server.application,
-            url,
-            server.authority,
-            ingress=options.ingress,
-            provisioner=any(row.name == PROVISIONER for row in controllers),
-        )
+        await _ensure_node_objects(server, controllers, options)
     if not controllers and not options.scheduler:
         gc.freeze()
-        return
+        await asyncio.Event().wait()
     from kubelite.up.control_plane import ControlPlane
 
     control_plane = ControlPlane(
@@ -220,6 +208,32 @@ async def _run_control_plane(
         await asyncio.Event().wait()
     finally:
         await control_plane.close()
+
+
+async def _ensure_node_objects(
+    server: ApiServer, controllers: Sequence[Row], options: ServerOptions
+) -> None:
+    """Creates what nodes need; tries again while the store does not answer."""
+    from kubelite.client.errors import ClientError
+    from kubelite.control.controllers.registry import PROVISIONER
+    from kubelite.up.node_objects import ensure_node_objects
+
+    url = f"https://{server.address}:{server.port}"
+    provisioner = any(row.name == PROVISIONER for row in controllers)
+    while True:
+        try:
+            await ensure_node_objects(
+                server.application,
+                url,
+                server.authority,
+                ingress=options.ingress,
+                provisioner=provisioner,
+            )
+        except ClientError as error:
+            _log.warning("cannot create the objects that nodes need, trying again: %s", error)
+            await asyncio.sleep(_RETRY_SECONDS)
+        else:
+            return
 
 
 async def _backend(options: ServerOptions, directory: str) -> Backend:
