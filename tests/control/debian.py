@@ -82,6 +82,30 @@ def kubectl_of(version: str) -> str:
 
 
 @cache
+def source_archive(suite: str, package: str) -> Path:
+    """The archive that a source package of Debian was made from. Skips without one."""
+    folder = UNPACKED / package
+    command = [str(SCRIPT), "--source", suite, str(folder), package]
+    if shutil.which("apt-get") is not None:
+        subprocess.run(command, capture_output=True, check=False, timeout=300)
+    for archive in folder.glob("*.orig.tar.*"):
+        return archive
+    pytest.skip(f"no source package {package} of Debian {suite}")
+
+
+@cache
+def modules_of(*packages: str) -> str:
+    """The directory with what packages of Debian trixie have of Python. Skips without them."""
+    folder = UNPACKED / f"trixie-{packages[0]}"
+    if shutil.which("apt-get") is not None:
+        command = [str(SCRIPT), "trixie", str(folder), *packages]
+        subprocess.run(command, capture_output=True, check=False, timeout=300)
+    if not folder.exists():
+        pytest.skip(f"no {' '.join(packages)} of Debian trixie")
+    return str(folder / "usr/lib/python3/dist-packages")
+
+
+@cache
 def etcd_program() -> str:
     """The path of an etcd: Debian trixie's, else the machine's own or its release's. Looked up
     once: a server that is started again must not wait for apt. Skips without one.
