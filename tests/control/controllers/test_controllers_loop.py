@@ -21,8 +21,8 @@ from kubelite.control.controllers.controller import Controller, own_key
 from kubelite.control.controllers.executor import Executor
 from kubelite.control.controllers.live_view import LiveView
 from kubelite.control.controllers.loop import ControllerLoop
+from kubelite.testing.clock import ManualClock
 from tests.client.servers import served
-from tests.control.clock import ManualClock
 
 
 class Running:

@@ -31,8 +31,8 @@ from kubelite.control.controllers.shared.meta import (
     uid_of,
 )
 from kubelite.control.controllers.shared.pod_state import condition_of, is_active, phase_of
+from kubelite.testing.clock import ManualClock
 from kubelite.up.control_plane import ControlPlane
-from tests.control.clock import ManualClock
 from tests.control.convergence.ledger import TRACKING, Commits, Ledger, Object
 
 ADMIN = Identity("kubernetes-admin", ("system:masters",))
