@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from kubelite.node.runtime.bundle import MASKED, READONLY
+from kubelite.node.runtime.launch_plan import MASKED, READONLY
 from tests.attack.arena import Arena, pod
 
 FULL = int(

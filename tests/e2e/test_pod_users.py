@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from kubelite.node.runtime.bundle import IDS
+from kubelite.node.runtime.launch_plan import IDS
 from tests.e2e.world import SLEEP, World, pod
 
 OWN = {"hostUsers": False}

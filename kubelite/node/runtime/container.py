@@ -16,15 +16,15 @@ from kubelite.core.protocol import Role, StartFlag
 from kubelite.core.shim import Shim
 from kubelite.node.cgroup.errors import CgroupError, GroupBusy
 from kubelite.node.cgroup.tree import CgroupTree, Membership
-from kubelite.node.runtime import bundle
-from kubelite.node.runtime.bundle import (
+from kubelite.node.runtime import launch_plan
+from kubelite.node.runtime.errors import CannotStart, RuntimeFailure
+from kubelite.node.runtime.home import Home
+from kubelite.node.runtime.launch_plan import (
     Bind,
     Cgroup,
     RootFs,
     StartInputs,
 )
-from kubelite.node.runtime.errors import CannotStart, RuntimeFailure
-from kubelite.node.runtime.home import Home
 from kubelite.node.runtime.ledger import Ledger
 from kubelite.node.runtime.records import ContainerRecord, PodRecord
 from kubelite.node.runtime.sandbox import new_id
@@ -322,8 +322,8 @@ def _plan(prepared: PreparedAttempt, mounts: Sequence[Mount], cgroup: Cgroup) ->
             name="termination message",
             own=True,
         )
-        all_mounts.append(bundle.bind_mount(message))
-    return bundle.container_plan(
+        all_mounts.append(launch_plan.bind_mount(message))
+    return launch_plan.container_plan(
         inputs.program,
         inputs.security,
         inputs.shared,

@@ -14,8 +14,8 @@ import zlib
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 
-from kubelite.node.runtime.bundle import IDS
 from kubelite.node.runtime.errors import RuntimeFailure
+from kubelite.node.runtime.launch_plan import IDS
 
 # Ranges by number: from 2**28 on, above the ids that useradd assigns, and below 2**31.
 FIRST, LAST = 0x1000, 0x7FFF

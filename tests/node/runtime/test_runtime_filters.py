@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from kubelite.core.plan import Caps, Flag
-from kubelite.node.runtime.bundle import Security
 from kubelite.node.runtime.errors import RuntimeFailure
 from kubelite.node.runtime.home import Home
 from kubelite.node.runtime.identity import User
+from kubelite.node.runtime.launch_plan import Security
 from kubelite.node.runtime.seccomp import filters
 
 PROFILE = {"defaultAction": "SCMP_ACT_ALLOW", "flags": ["SECCOMP_FILTER_FLAG_LOG"]}

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kubelite.node.runtime import idranges
-from kubelite.node.runtime.bundle import IDS
 from kubelite.node.runtime.errors import RuntimeFailure
+from kubelite.node.runtime.launch_plan import IDS
 
 ALL = range(idranges.FIRST, idranges.LAST + 1)
 

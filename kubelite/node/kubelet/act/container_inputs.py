@@ -12,9 +12,9 @@ from kubelite.node.cgroup.limits import ControlWrite, container_writes, device_w
 from kubelite.node.kubelet.act.pod_context import PodContext
 from kubelite.node.kubelet.decide import programs, security_context
 from kubelite.node.kubelet.decide.start_inputs import start_inputs
-from kubelite.node.runtime import bundle
-from kubelite.node.runtime.bundle import Bind, StartInputs
+from kubelite.node.runtime import launch_plan
 from kubelite.node.runtime.container import cgroup_name
+from kubelite.node.runtime.launch_plan import Bind, StartInputs
 from kubelite.node.runtime.records import SandboxRecord
 from kubelite.node.runtime.seccomp import filters
 from kubelite.node.volume import mounts as volumes
@@ -90,16 +90,18 @@ def container_mounts(
     own = _volume_mounts(context, sandbox, container, inputs)
     etc = volumes.etc_mounts(context.etc, own, inputs.security.readonly_root)
     world, privileged = context.tree.world, inputs.security.privileged
-    system = bundle.system_mounts(privileged, context.shm, world.kind == "v2")
+    system = launch_plan.system_mounts(privileged, context.shm, world.kind == "v2")
     if world.kind != "v2" and attempt is not None:
-        system += bundle.own_cgroups(_own_cgroups(context, container.name, attempt), privileged)
+        system += launch_plan.own_cgroups(
+            _own_cgroups(context, container.name, attempt), privileged
+        )
     home, uid = context.home, context.record.uid
     pod_directories = (f"{home.pod(uid)}/", f"{home.pod_run(uid)}/")
     binds = (
         Bind(*mount, own=mount.source.startswith(pod_directories))
         for mount in volumes.in_order([*etc, *own])
     )
-    return [*system, *map(bundle.bind_mount, binds)]
+    return [*system, *map(launch_plan.bind_mount, binds)]
 
 
 def _volume_mounts(

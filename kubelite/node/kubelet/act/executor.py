@@ -33,7 +33,6 @@ from kubelite.node.kubelet.probe.probe_runner import ProbeAndHookRunner
 from kubelite.node.kubelet.probe.target import Target
 from kubelite.node.network.errors import NetworkError
 from kubelite.node.runtime import sandbox
-from kubelite.node.runtime.bundle import StartInputs
 from kubelite.node.runtime.clock import SECOND
 from kubelite.node.runtime.container import (
     Containers,
@@ -41,6 +40,7 @@ from kubelite.node.runtime.container import (
     PreparedAttempt,
 )
 from kubelite.node.runtime.errors import CannotStart, RuntimeFailure
+from kubelite.node.runtime.launch_plan import StartInputs
 from kubelite.node.runtime.records import (
     CREATING,
     HOOK_BEGUN,

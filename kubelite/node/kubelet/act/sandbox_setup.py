@@ -21,7 +21,7 @@ from kubelite.node.kubelet.act.pod_context import PodContext
 from kubelite.node.kubelet.decide import programs, security_context
 from kubelite.node.network import resolver
 from kubelite.node.network.pod import Lease, PodNetwork
-from kubelite.node.runtime import bundle, idranges, sandbox
+from kubelite.node.runtime import idranges, launch_plan, sandbox
 from kubelite.node.runtime.ledger import Ledger
 from kubelite.node.runtime.records import API
 from kubelite.node.runtime.sandbox import Sandbox, Starting
@@ -113,7 +113,7 @@ def _start_pause(
 ) -> Starting:
     home, record = context.home, context.record
     allowed = (*record.unsafe_sysctls, *node_config.read(home).allowed_unsafe_sysctls)
-    plan = bundle.sandbox_plan(
+    plan = launch_plan.sandbox_plan(
         context.shared,
         context.node.hostname,
         "",
@@ -202,6 +202,6 @@ def _tmpfs_mounts(context: PodContext) -> list[Mount]:
         for mount in pod_mounts
     ]
     if not context.shared.host_ipc:
-        options = f"mode=1777,size={bundle.SHM_BYTES}"
+        options = f"mode=1777,size={launch_plan.SHM_BYTES}"
         mounts.append(Mount(MountKind.TMPFS, context.shm, options=options, name="shared memory"))
     return mounts

@@ -13,8 +13,8 @@ from typing import NamedTuple
 from kubelite.node.cgroup.limits import Resources
 from kubelite.node.image.model import DEFAULT_PATH, ImageConfig
 from kubelite.node.network.ports import ANY, HostPort
-from kubelite.node.runtime.bundle import Program, SharedNamespaces
 from kubelite.node.runtime.errors import RuntimeFailure
+from kubelite.node.runtime.launch_plan import Program, SharedNamespaces
 from kubelite.objects.facts import quantity
 from kubelite.objects.pod import expand, qos
 from kubelite.objects.pod.container import Container

@@ -11,8 +11,8 @@ from typing import TypeVar
 
 from kubelite.core.plan import Module, Rlimit
 from kubelite.node.kubelet.decide.programs import ContainerConfigError, ImageFacts, NodeFacts
-from kubelite.node.runtime.bundle import IDS, Security
 from kubelite.node.runtime.identity import MAX_ID, IdentityError, User, capabilities, resolve_user
+from kubelite.node.runtime.launch_plan import IDS, Security
 from kubelite.objects.pod import qos
 from kubelite.objects.pod.container import (
     AppArmorProfile,

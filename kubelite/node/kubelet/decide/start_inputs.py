@@ -10,7 +10,7 @@ from kubelite.node.image.model import Image
 from kubelite.node.kubelet.decide import programs
 from kubelite.node.kubelet.decide.programs import ImageFacts, NodeFacts
 from kubelite.node.kubelet.decide.stopping import signal_number
-from kubelite.node.runtime.bundle import Security, SharedNamespaces, StartInputs
+from kubelite.node.runtime.launch_plan import Security, SharedNamespaces, StartInputs
 from kubelite.objects.pod.container import Container
 from kubelite.objects.pod.pod import Pod
 

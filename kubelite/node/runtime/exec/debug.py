@@ -15,8 +15,7 @@ from kubelite.core.errors import NativeError
 from kubelite.core.plan import Caps, Mount, Namespace, Plan, encode
 from kubelite.core.protocol import Role, StartFlag
 from kubelite.node.cgroup.tree import CgroupTree
-from kubelite.node.runtime import bundle, sandbox
-from kubelite.node.runtime.bundle import Cgroup, RootFs, StartInputs
+from kubelite.node.runtime import launch_plan, sandbox
 from kubelite.node.runtime.container import (
     START_SECONDS,
     cgroup_descriptors,
@@ -29,6 +28,7 @@ from kubelite.node.runtime.errors import RuntimeFailure
 from kubelite.node.runtime.exec.session import Session
 from kubelite.node.runtime.home import Home
 from kubelite.node.runtime.identity import ALL_CAPABILITIES
+from kubelite.node.runtime.launch_plan import Cgroup, RootFs, StartInputs
 from kubelite.node.runtime.records import ContainerRecord
 from kubelite.node.volume.removal import remove_tree
 
@@ -107,7 +107,7 @@ def debug_session(
 
 def _plan(inputs: StartInputs, root: RootFs, mounts: Sequence[Mount], cgroup: Cgroup) -> Plan:
     """A container's plan, but with the pid and cgroup namespaces of its target."""
-    plan = bundle.container_plan(
+    plan = launch_plan.container_plan(
         inputs.program,
         inputs.security,
         inputs.shared,

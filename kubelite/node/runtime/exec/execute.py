@@ -10,13 +10,13 @@ from kubelite.core.plan import Caps, Module, Rlimit, encode
 from kubelite.core.protocol import Role, Started, StartFlag
 from kubelite.core.shim import Shim
 from kubelite.node.cgroup.tree import CgroupTree
-from kubelite.node.runtime import bundle, sandbox
-from kubelite.node.runtime.bundle import Program, Security
+from kubelite.node.runtime import launch_plan, sandbox
 from kubelite.node.runtime.container import cgroup_descriptors, cgroup_name, start_failure
 from kubelite.node.runtime.errors import RuntimeFailure
 from kubelite.node.runtime.exec.session import Session
 from kubelite.node.runtime.home import Home
 from kubelite.node.runtime.identity import User
+from kubelite.node.runtime.launch_plan import Program, Security
 from kubelite.node.runtime.records import ContainerRecord
 from kubelite.node.runtime.seccomp import filters
 
@@ -65,7 +65,7 @@ def begin(
         try:
             fds, cgroup = cgroup_descriptors(membership)
             program, security = _program(container, args, tty), _security(home, container)
-            plan = bundle.exec_plan(program, security, cgroup, own_userns=container.own_userns)
+            plan = launch_plan.exec_plan(program, security, cgroup, own_userns=container.own_userns)
             seq = shim.ask_start(
                 sandbox.new_id(),
                 Role.EXEC,

@@ -11,9 +11,9 @@ import os
 from kubelite.core.plan import Flag
 from kubelite.lib.digest import hexdigest
 from kubelite.lib.files import write_atomic
-from kubelite.node.runtime.bundle import SeccompFilter, Security
 from kubelite.node.runtime.errors import RuntimeFailure
 from kubelite.node.runtime.home import Home
+from kubelite.node.runtime.launch_plan import SeccompFilter, Security
 
 VERSION = 1
 """The version of call table, default profile and compiler together; part of every name."""
