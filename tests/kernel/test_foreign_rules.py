@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from kubelite.core import native
-from kubelite.node.network import ipam, names, nftables, ways
+from kubelite.node.network import firewall_check, ipam, names, nftables
 from kubelite.node.network.pod import PodNetwork
 from kubelite.node.proxy.proxy import ServiceProxy
 from kubelite.node.proxy.services import Endpoint, Frontend
@@ -160,7 +160,7 @@ def reaches(pods: dict[str, tuple[NetworkNamespace, str]], target: str) -> bool:
 def test_what_is_said_of_a_firewall_is_what_packets_find(pods, case: str) -> None:
     rules, expected = CASES[case]
     nftables.run(rules)
-    said = {found.way for found in ways.blocked(KEY)} & {OUT, BETWEEN, IN}
+    said = {found.way for found in firewall_check.blocked(KEY)} & {OUT, BETWEEN, IN}
     targets = {OUT: "neighbour", BETWEEN: "other", IN: "host"}
     assert {way for way, target in targets.items() if not reaches(pods, target)} == expected
     assert said == expected
@@ -168,13 +168,13 @@ def test_what_is_said_of_a_firewall_is_what_packets_find(pods, case: str) -> Non
 
 def test_the_chain_is_named_and_a_rule_that_is_not_understood_makes_it_uncertain(host) -> None:
     nftables.run(chain(policy="drop"))
-    (found,) = (f for f in ways.blocked(KEY) if f.way == BETWEEN)
+    (found,) = (f for f in firewall_check.blocked(KEY) if f.way == BETWEEN)
     assert str(found.obstacle) == (
         'the chain "guard" of the nftables table inet wall drops what none of its rules accepts'
     )
     assert found.obstacle.is_certain
     nftables.run("add rule inet wall guard ip ttl 64 accept")
-    (found,) = (f for f in ways.blocked(KEY) if f.way == BETWEEN)
+    (found,) = (f for f in firewall_check.blocked(KEY) if f.way == BETWEEN)
     assert not found.obstacle.is_certain
 
 

@@ -41,7 +41,7 @@ def _show_obstacles(settings: Settings, screen: Screen) -> bool:
     home = open_home(settings)
     from kubelite.node.network import names
     from kubelite.node.network.errors import NetworkError
-    from kubelite.node.network.ways import blocked
+    from kubelite.node.network.firewall_check import blocked
 
     if os.geteuid() != 0:
         raise CliError(Diagnostic("only root can read the firewall rules"))
