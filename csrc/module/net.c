@@ -51,7 +51,7 @@ static int interface_index(int sock, const char *name) {
 }
 
 /* The link-layer address of an IPv4 address: locally administered, and the same whenever the
- * address is handed out again. node/network/ruleset.py knows this form as well. */
+ * address is handed out again. node/network/firewall_rules.py knows this form as well. */
 static void put_hardware_address(struct nl_batch *batch, uint16_t attribute, uint32_t address) {
     uint8_t bytes[6] = {0x02,
                         0x6b,

@@ -22,7 +22,7 @@ import pytest
 from kubelite.core import native
 from kubelite.core.errors import NativeError
 from kubelite.lib.files import FileLock
-from kubelite.node.network import bridge, ipam, names, nftables, ruleset
+from kubelite.node.network import bridge, firewall_rules, ipam, names, nftables
 from kubelite.node.network.bandwidth import Bandwidth, burst
 from kubelite.node.network.errors import FirewallRefused, NoFirewall, PortRefused, PortTaken
 from kubelite.node.network.pod import Lease, PodNetwork
@@ -282,7 +282,9 @@ def test_a_pod_cannot_use_the_way_to_the_hosts_loopback(
     would be.
     """
     if not guarded:
-        monkeypatch.setattr(ruleset, "_TABLE", ruleset._TABLE.replace(" drop\n", " accept\n"))
+        monkeypatch.setattr(
+            ruleset, "_TABLE", firewall_rules._TABLE.replace(" drop\n", " accept\n")
+        )
     pod = Pod(network, "a", WEB)
     secret = socket.create_server(("127.0.0.1", 99))
     secret.settimeout(0.3)

@@ -106,9 +106,9 @@ class PodNetwork:
         if limits is not None:
             self._limit(lease, netns, limits)
         if lease.ports:
-            from kubelite.node.network import ruleset
+            from kubelite.node.network import firewall_rules
 
-            self._change(ruleset.open_ports(self.key, lease.address, lease.ports))
+            self._change(firewall_rules.open_ports(self.key, lease.address, lease.ports))
 
     def _limit(self, lease: Lease, netns: int, limits: Bandwidth) -> None:
         from kubelite.node.network.bandwidth import burst
@@ -166,9 +166,9 @@ class PodNetwork:
             problems = self._peers.apply(range, peers)
             shared = self._shared()
         if shared is not None and shared.firewall:
-            from kubelite.node.network import ruleset
+            from kubelite.node.network import firewall_rules
 
-            self._change(ruleset.peers(self.key, peers))
+            self._change(firewall_rules.peers(self.key, peers))
         return problems
 
     def leave(self) -> None:
@@ -208,7 +208,7 @@ class PodNetwork:
         return Held(ipam.choose_address(subnet, uid, {entry.address for entry in held}), uid)
 
     def _refuse_taken(self, uid: str, requested: Sequence[HostPort], held: Sequence[Held]) -> None:
-        from kubelite.node.network import nftables, ruleset, sockets
+        from kubelite.node.network import firewall_rules, nftables, sockets
 
         others = [(entry, record) for entry, record in self._records(held) if entry.uid != uid]
         theirs = [
@@ -216,7 +216,8 @@ class PodNetwork:
         ]
         ports.refuse_taken(requested, theirs)
         ports.refuse_taken(
-            requested, ruleset.foreign_ports(nftables.run(ruleset.LIST_MAPS), self.key)
+            requested,
+            firewall_rules.foreign_ports(nftables.run(firewall_rules.LIST_MAPS), self.key),
         )
         sockets.refuse_bound(requested)
 
@@ -224,9 +225,9 @@ class PodNetwork:
         record = self._leases.read(held)
         address = ipam.text(held.address)
         if record is not None and record.ports and self._shared() is not None:
-            from kubelite.node.network import ruleset
+            from kubelite.node.network import firewall_rules
 
-            self._change(ruleset.close_ports(self.key, address, record.ports))
+            self._change(firewall_rules.close_ports(self.key, address, record.ports))
         port = names.port(self.key, address)
         native.net_detach(names.bridge(self.key), port, held.address)
 
@@ -314,18 +315,20 @@ class PodNetwork:
         return nftables.has_table(names.table(self.key))
 
     def _make_table(self, subnet: int) -> None:
-        from kubelite.node.network import nftables, ruleset
+        from kubelite.node.network import firewall_rules, nftables
 
         opened = [
-            ruleset.open_ports(self.key, ipam.text(entry.address), record.ports)
+            firewall_rules.open_ports(self.key, ipam.text(entry.address), record.ports)
             for entry, record in self._records(self._leases.held())
         ]
-        peers = ruleset.peers(self.key, self._peers.recorded().peers)
-        commands = ruleset.table(self.key, subnet, bridge.uplinks()) + peers + "".join(opened)
+        peers = firewall_rules.peers(self.key, self._peers.recorded().peers)
+        commands = (
+            firewall_rules.table(self.key, subnet, bridge.uplinks()) + peers + "".join(opened)
+        )
         try:
             nftables.run(commands)
         except FirewallRefused:  # a crash has left one
-            nftables.run(ruleset.without_table(self.key) + commands)
+            nftables.run(firewall_rules.without_table(self.key) + commands)
         bridge.serve_loopback(self.key)
 
     def _change(self, commands: str) -> None:
@@ -363,9 +366,9 @@ class PodNetwork:
         bridge.remove(self.key)
 
     def _remove_table(self) -> None:
-        from kubelite.node.network import nftables, ruleset
+        from kubelite.node.network import firewall_rules, nftables
 
         try:
-            nftables.run(ruleset.without_table(self.key))
+            nftables.run(firewall_rules.without_table(self.key))
         except NoFirewall:
             pass  # then there is no table

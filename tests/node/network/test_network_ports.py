@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from kubelite.node.network import ruleset
+from kubelite.node.network import firewall_rules
 from kubelite.node.network.errors import PortRefused, PortTaken
 from kubelite.node.network.ports import Held, HostPort, check, overlap, refuse_taken, requested
 from kubelite.objects.pod.pod import Pod
@@ -99,7 +99,7 @@ def test_ports_of_other_homes_are_read_from_what_the_kernel_holds() -> None:
             {"map": {"family": "ip", "name": "hostips", "table": "kubelite-00000003"}},
         ]
     }
-    found = ruleset.foreign_ports(json.dumps(listing), "00000001")
+    found = firewall_rules.foreign_ports(json.dumps(listing), "00000001")
     assert [each.port for each in found] == [
         port(8081),
         HostPort(host_port=53, container_port=80, protocol="UDP", host_ip="192.0.2.1"),
@@ -110,8 +110,8 @@ def test_ports_of_other_homes_are_read_from_what_the_kernel_holds() -> None:
 
 def test_closing_a_port_deletes_what_opening_it_added() -> None:
     ports = [port(), port(53, "UDP", "192.0.2.1")]
-    opened = ruleset.open_ports("0a1b2c3d", "10.208.1.2", ports).splitlines()
-    closed = ruleset.close_ports("0a1b2c3d", "10.208.1.2", ports).splitlines()
+    opened = firewall_rules.open_ports("0a1b2c3d", "10.208.1.2", ports).splitlines()
+    closed = firewall_rules.close_ports("0a1b2c3d", "10.208.1.2", ports).splitlines()
     assert opened == [
         "add element ip kubelite-0a1b2c3d hairpin { 10.208.1.2 . 10.208.1.2 }",
         "add element ip kubelite-0a1b2c3d hostports { tcp . 8080 : 10.208.1.2 . 80 }",
