@@ -21,7 +21,7 @@ from kubelite.node.network.hostfiles import read_host_files
 from kubelite.node.network.netlink import RemovalWatch, watch_interfaces, watch_tables
 from kubelite.node.network.pod import PodNetwork
 from kubelite.node.network.resolver import is_loopback, parse
-from kubelite.node.proxy import netfilter, policy_table, ruleset
+from kubelite.node.proxy import netfilter, policy_table, service_rules
 from kubelite.node.proxy.health_checks import HealthChecks
 from kubelite.node.proxy.policies import EGRESS, INGRESS, isolation, pod_facts
 from kubelite.node.proxy.proxy import ServiceProxy
@@ -310,7 +310,7 @@ def remove_network(key: str) -> None:
     NativeError, OSError.
     """
     announcements.announce(key, ())
-    nftables.run("".join(map(ruleset.without_table, _tables(key))))
+    nftables.run("".join(map(service_rules.without_table, _tables(key))))
 
 
 def _tables(key: str) -> tuple[str, str]:

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from kubelite.core import native
 from kubelite.node.network import bridge, ipam, names, nftables
 from kubelite.node.network.pod import PodNetwork
-from kubelite.node.proxy import policy_table, ruleset
+from kubelite.node.proxy import policy_table, service_rules
 from kubelite.node.proxy.policies import (
     EGRESS,
     INGRESS,
@@ -86,7 +86,7 @@ def pods(tmp_path_factory) -> Iterator[list[Pod]]:
         assert bridge.load_netfilter() == ""
         nftables.run(policy_table.table(TABLE))
         yield pods
-        nftables.run(ruleset.without_table(TABLE))
+        nftables.run(service_rules.without_table(TABLE))
         network.remove_all()
 
 

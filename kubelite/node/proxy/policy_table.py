@@ -16,9 +16,9 @@ import zlib
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from kubelite.node.proxy import ruleset
+from kubelite.node.proxy import service_rules
 from kubelite.node.proxy.policies import INGRESS, Isolation, PodFacts, Policy, Ports, Rule
-from kubelite.node.proxy.ruleset import Element, Elements
+from kubelite.node.proxy.service_rules import Element, Elements
 
 
 class Content(NamedTuple):
@@ -71,7 +71,7 @@ def change(name: str, old: Content, new: Content) -> str:
     lines += [f"add chain ip {name} {key}" for key in filled]
     lines += [f"flush chain ip {name} {key}" for key in filled if key in old.chains]
     lines += [f"add rule ip {name} {key} {rule}" for key, rules in filled.items() for rule in rules]
-    elements = ruleset.change(name, kept, new.elements)
+    elements = service_rules.change(name, kept, new.elements)
     last = [f"flush chain ip {name} {key}" for key in gone_chains]
     last += [f"delete chain ip {name} {key}" for key in gone_chains]
     last += [f"delete set ip {name} {key}" for key in gone_sets]

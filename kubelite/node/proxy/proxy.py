@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from kubelite.node.network.errors import FirewallRefused
-from kubelite.node.proxy import ruleset
-from kubelite.node.proxy.ruleset import Elements
+from kubelite.node.proxy import service_rules
+from kubelite.node.proxy.service_rules import Elements
 from kubelite.node.proxy.services import Endpoint, Frontend
 
 Key = tuple[str, str]
@@ -22,7 +22,7 @@ class Served:
 
     def __init__(self, frontends: Sequence[Frontend] = ()) -> None:
         self.frontends = tuple(frontends)
-        self.elements: Elements = ruleset.elements(frontends)
+        self.elements: Elements = service_rules.elements(frontends)
 
     def endpoints(self, protocol: str = "") -> set[Endpoint]:
         """Every endpoint behind the Service, or those of one protocol."""
@@ -56,7 +56,7 @@ class ServiceProxy:
 
     def stop(self) -> None:
         """Removes the table. Raises NetworkError."""
-        self._run(ruleset.without_table(self.table))
+        self._run(service_rules.without_table(self.table))
 
     def apply(
         self, change: Mapping[Key, Sequence[Frontend]], local_addresses: Sequence[str]
@@ -70,10 +70,10 @@ class ServiceProxy:
         """
         after = {key: Served(frontends) for key, frontends in change.items()}
         before = {key: self._served.get(key, Served()) for key in change}
-        hairpin = ruleset.hairpin_elements(local_addresses)
+        hairpin = service_rules.hairpin_elements(local_addresses)
         commands = self._commands(before, after, hairpin)
         if not self._has_table:
-            self._run(ruleset.table(self.table) + commands)
+            self._run(service_rules.table(self.table) + commands)
             self._has_table = True
         elif commands:
             self._commit(commands)
@@ -93,9 +93,11 @@ class ServiceProxy:
         """Makes the table again with everything it held. Raises NetworkError."""
         everything = _merged(self._served.values()) | self._hairpin
         self._run(
-            ruleset.table(self.table)
-            + "".join(ruleset.affinity_chain(self.table, seconds) for seconds in self._timeouts)
-            + ruleset.change(self.table, {}, everything)
+            service_rules.table(self.table)
+            + "".join(
+                service_rules.affinity_chain(self.table, seconds) for seconds in self._timeouts
+            )
+            + service_rules.change(self.table, {}, everything)
         )
 
     def _commands(
@@ -108,10 +110,10 @@ class ServiceProxy:
             if frontend.affinity_seconds
         }
         chains = [
-            ruleset.affinity_chain(self.table, seconds)
+            service_rules.affinity_chain(self.table, seconds)
             for seconds in sorted(timeouts - self._timeouts)
         ]
-        elements = ruleset.change(
+        elements = service_rules.change(
             self.table,
             _merged(before.values()) | self._hairpin,
             _merged(after.values()) | hairpin,
@@ -136,9 +138,11 @@ class ServiceProxy:
                 gone |= served.endpoints() - after[key].endpoints()
         if not gone:
             return
-        stale = ruleset.stale_affinity(self._run(f"list map ip {self.table} affinity\n"), gone)
+        stale = service_rules.stale_affinity(
+            self._run(f"list map ip {self.table} affinity\n"), gone
+        )
         if stale:
-            self._run(ruleset.change(self.table, dict.fromkeys(stale, ""), {}))
+            self._run(service_rules.change(self.table, dict.fromkeys(stale, ""), {}))
 
 
 def _merged(services: Iterable[Served]) -> Elements:

@@ -11,8 +11,8 @@ from typing import NamedTuple
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kubelite.node.proxy import ruleset
-from kubelite.node.proxy.ruleset import Element
+from kubelite.node.proxy import service_rules
+from kubelite.node.proxy.service_rules import Element
 from kubelite.node.proxy.services import Node, frontends
 
 HERE, ZONE = "here", "a"
@@ -128,7 +128,7 @@ def carried_out(elements, call):
     for collection in (f"inner-{services}", services) if call.is_inside else (services,):
         if chain := elements.get(Element(collection, key)):
             kind, size = chain.split()[1].split("-")[0], int(chain.rsplit("-", 1)[1])
-            offset = ruleset.INNER_OFFSET if kind == "inner" else 0
+            offset = service_rules.INNER_OFFSET if kind == "inner" else 0
             targets = f"{prefix}endpoints"
             slots = range(offset, offset + size)
             found = {elements[Element(targets, f"{key} . {slot}")] for slot in slots}
@@ -142,7 +142,7 @@ def carried_out(elements, call):
 @given(SPECS, ENDPOINTS)
 def test_every_connection_meets_the_fate_that_the_documentation_says(spec, endpoints):
     found = frontends(*objects(spec, endpoints), Node(HERE, ZONE))
-    elements = ruleset.elements(found)
+    elements = service_rules.elements(found)
     for call in CALLS:
         assert carried_out(elements, call) == expected(call, spec, endpoints), call
 
@@ -151,10 +151,10 @@ def test_every_connection_meets_the_fate_that_the_documentation_says(spec, endpo
 def test_a_change_leaves_exactly_what_a_new_table_would_have(spec, before, after):
     """The text of the change, read back and applied to the old elements, gives the new ones."""
     node = Node(HERE, ZONE)
-    old = ruleset.elements(frontends(*objects(spec, before), node))
-    new = ruleset.elements(frontends(*objects(spec, after), node))
+    old = service_rules.elements(frontends(*objects(spec, before), node))
+    new = service_rules.elements(frontends(*objects(spec, after), node))
     table = dict(old)
-    for line in ruleset.change("t", old, new).splitlines():
+    for line in service_rules.change("t", old, new).splitlines():
         verb, _, _, _, collection, rest = line.split(" ", 5)
         for entry in rest.strip("{} ").split(", "):
             key, _, value = entry.partition(" : ")

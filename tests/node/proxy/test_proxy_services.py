@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kubelite.node.proxy import ruleset
+from kubelite.node.proxy import service_rules
 from kubelite.node.proxy.services import Endpoint, Node, frontends, health_check
 from kubelite.objects.facts.load_balancers import ANNOUNCED_BY
 
@@ -151,8 +151,8 @@ def test_affinity_has_the_documented_default():
 @given(st.integers(1, 3000))
 def test_every_endpoint_has_a_slot_and_none_many_more_than_another(count):
     endpoints = [Endpoint(f"10.0.{i // 250}.{i % 250}", 80) for i in range(count)]
-    filled = ruleset.slots(endpoints)
-    assert len(filled) in ruleset.SIZES
+    filled = service_rules.slots(endpoints)
+    assert len(filled) in service_rules.SIZES
     shares = [filled.count(each) for each in endpoints[: len(filled)]][:50]
     assert max(shares) - min(shares) <= 1
     assert min(shares) >= 1
@@ -180,10 +180,10 @@ FRONTENDS = st.lists(
 
 @given(FRONTENDS, FRONTENDS)
 def test_a_change_names_exactly_what_differs(before, after):
-    old = ruleset.elements(f for group in before for f in group)
-    new = ruleset.elements(f for group in after for f in group)
-    assert ruleset.change("t", new, new) == ""
-    text = ruleset.change("t", old, new)
+    old = service_rules.elements(f for group in before for f in group)
+    new = service_rules.elements(f for group in after for f in group)
+    assert service_rules.change("t", new, new) == ""
+    text = service_rules.change("t", old, new)
     assert ("delete element" in text) == any(new.get(e) != v for e, v in old.items())
     assert ("add element" in text) == any(old.get(e) != v for e, v in new.items())
 
@@ -194,5 +194,5 @@ def test_stale_affinity_is_what_leads_to_endpoints_that_are_gone():
         '"timeout": 9}}, {"concat": ["10.0.0.1", 80]}], [{"elem": {"val": {"concat": '
         '["10.0.0.8", 6]}}}, {"concat": ["10.0.0.2", 80]}]]}}]}'
     )
-    stale = ruleset.stale_affinity(listing, [Endpoint("10.0.0.2", 80)])
+    stale = service_rules.stale_affinity(listing, [Endpoint("10.0.0.2", 80)])
     assert [element.key for element in stale] == ["10.0.0.8 . 6"]
