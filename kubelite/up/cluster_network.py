@@ -21,7 +21,7 @@ from kubelite.node.network.hostfiles import read_host_files
 from kubelite.node.network.netlink import RemovalWatch, watch_interfaces, watch_tables
 from kubelite.node.network.pod import PodNetwork
 from kubelite.node.network.resolver import is_loopback, parse
-from kubelite.node.proxy import netfilter, policy_table, service_rules
+from kubelite.node.proxy import netfilter, policy_rules, service_rules
 from kubelite.node.proxy.health_checks import HealthChecks
 from kubelite.node.proxy.policies import EGRESS, INGRESS, isolation, pod_facts
 from kubelite.node.proxy.proxy import ServiceProxy
@@ -66,7 +66,7 @@ class ClusterNetwork:
         self._pods = self._informers.of(PODS)
         services, self._policy_table = _tables(pod_network.key)
         self._proxy = ServiceProxy(services, nftables.run)
-        self._policy_content: policy_table.Content | None = None  # there is no table yet
+        self._policy_content: policy_rules.Content | None = None  # there is no table yet
         directory = Directory(self._services, self._slices, self._namespaces)
         self._dns = DnsServer(directory, Options(domain, _upstreams()))
         self._dns_port = 0
@@ -113,7 +113,7 @@ class ClusterNetwork:
                 self._mark((namespace, name))
 
     def _policy_input_changed(self, old: Object | None, new: Object | None) -> None:
-        if len(self._policies) or self._policy_content is not policy_table.EMPTY:
+        if len(self._policies) or self._policy_content is not policy_rules.EMPTY:
             self._policies_dirty = True
             self._wake.set()
 
@@ -247,15 +247,15 @@ class ClusterNetwork:
             for space in self._namespaces.list()
         }
         policies = [dict(policy) for policy in self._policies.list()]
-        content = policy_table.content(
+        content = policy_rules.content(
             isolation(INGRESS, policies, pods, namespaces, local),
             isolation(EGRESS, policies, pods, namespaces, local),
             pods,
         )
         old = self._policy_content
-        commands = policy_table.change(self._policy_table, old or policy_table.EMPTY, content)
+        commands = policy_rules.change(self._policy_table, old or policy_rules.EMPTY, content)
         if old is None:  # in one transaction: no moment is without the policies
-            commands = policy_table.table(self._policy_table) + commands
+            commands = policy_rules.table(self._policy_table) + commands
         if commands:
             await asyncio.to_thread(nftables.run, commands)
         self._policy_content = content

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from kubelite.core import native
 from kubelite.node.network import bridge, ipam, names, nftables
 from kubelite.node.network.pod import PodNetwork
-from kubelite.node.proxy import policy_table, service_rules
+from kubelite.node.proxy import policy_rules, service_rules
 from kubelite.node.proxy.policies import (
     EGRESS,
     INGRESS,
@@ -84,7 +84,7 @@ def pods(tmp_path_factory) -> Iterator[list[Pod]]:
         network = PodNetwork(str(run), KEY, str(Path(run) / "lock"))
         pods = [Pod(network, key) for key in PODS]
         assert bridge.load_netfilter() == ""
-        nftables.run(policy_table.table(TABLE))
+        nftables.run(policy_rules.table(TABLE))
         yield pods
         nftables.run(service_rules.without_table(TABLE))
         network.remove_all()
@@ -237,7 +237,7 @@ def with_blocks(policies, pods):
 def test_packets_pass_as_the_policies_say(pods):
     facts = pod_facts(pod.document() for pod in pods)
     local = [pod.address for pod in pods]
-    state = {"content": policy_table.EMPTY}
+    state = {"content": policy_rules.EMPTY}
 
     @settings(
         max_examples=60,
@@ -249,8 +249,8 @@ def test_packets_pass_as_the_policies_say(pods):
         policies = with_blocks(policies, pods)
         ingress = isolation(INGRESS, policies, facts, NAMESPACES, local)
         egress = isolation(EGRESS, policies, facts, NAMESPACES, local)
-        content = policy_table.content(ingress, egress, facts)
-        commands = policy_table.change(TABLE, state["content"], content)
+        content = policy_rules.content(ingress, egress, facts)
+        commands = policy_rules.change(TABLE, state["content"], content)
         if commands:
             nftables.run(commands)
         state["content"] = content
@@ -259,7 +259,7 @@ def test_packets_pass_as_the_policies_say(pods):
 
     check()
     nftables.run(
-        policy_table.change(TABLE, state["content"], policy_table.EMPTY) or "list tables\n"
+        policy_rules.change(TABLE, state["content"], policy_rules.EMPTY) or "list tables\n"
     )
     everything = allowed(facts, Isolation({}, {}), Isolation({}, {}))
     assert len(everything) == len(pods) ** 2 * len(PORTS)
@@ -275,8 +275,8 @@ def test_connections_that_stand_go_on_and_answers_pass(pods):
         stream = socket.create_connection((server.address, 8080), 2)
     deny = [{"metadata": {"namespace": "shop", "name": "deny"}, "spec": {"podSelector": {}}}]
     ingress = isolation(INGRESS, deny, facts, NAMESPACES, [pod.address for pod in pods])
-    content = policy_table.content(ingress, Isolation({}, {}), facts)
-    nftables.run(policy_table.change(TABLE, policy_table.EMPTY, content))
+    content = policy_rules.content(ingress, Isolation({}, {}), facts)
+    nftables.run(policy_rules.change(TABLE, policy_rules.EMPTY, content))
     stream.sendall(b"still here")
     accepted, _ = listener.accept()
     accepted.settimeout(2)
@@ -285,7 +285,7 @@ def test_connections_that_stand_go_on_and_answers_pass(pods):
         socket.create_connection((server.address, 8080), 0.3)
     with server.space.inside(), pytest.raises(ConnectionRefusedError):
         socket.create_connection((pods[2].address, 9), 2)
-    nftables.run(policy_table.change(TABLE, content, policy_table.EMPTY))
+    nftables.run(policy_rules.change(TABLE, content, policy_rules.EMPTY))
     for each in (stream, accepted, listener):
         each.close()
 
@@ -297,7 +297,7 @@ def test_a_frame_that_a_pod_makes_by_hand_meets_the_policies(pods):
     facts = pod_facts(pod.document() for pod in pods)
     deny = [{"metadata": {"namespace": "shop", "name": "deny"}, "spec": {"podSelector": {}}}]
     ingress = isolation(INGRESS, deny, facts, NAMESPACES, [server.address])
-    content = policy_table.content(ingress, Isolation({}, {}), facts)
+    content = policy_rules.content(ingress, Isolation({}, {}), facts)
     receiver = server.sockets[PORTS[0]]
     with client.space.inside():
         sender = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
@@ -306,10 +306,10 @@ def test_a_frame_that_a_pod_makes_by_hand_meets_the_policies(pods):
         sender.send(frame)
         assert select.select([receiver], [], [], 2)[0]
         assert receiver.recv(10) == b"by hand"
-        nftables.run(policy_table.change(TABLE, policy_table.EMPTY, content))
+        nftables.run(policy_rules.change(TABLE, policy_rules.EMPTY, content))
         sender.send(frame)
         assert not select.select([receiver], [], [], 0.3)[0]
-        nftables.run(policy_table.change(TABLE, content, policy_table.EMPTY))
+        nftables.run(policy_rules.change(TABLE, content, policy_rules.EMPTY))
 
 
 def datagram(source: str, target: str, port: int) -> bytes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kubelite.node.proxy import policy_table
+from kubelite.node.proxy import policy_rules
 from kubelite.node.proxy.policies import EGRESS, INGRESS, isolation, pod_facts, policy_types
 
 NAMESPACES = {"shop": {"team": "a"}, "bank": {"team": "b"}}
@@ -104,6 +104,6 @@ def test_the_same_content_again_changes_nothing_and_names_stay_within_limits():
     long = policy({"podSelector": {}, "ingress": [{"from": [{"podSelector": {}}]}]}, name="n" * 253)
     ingress = isolation(INGRESS, [long], FACTS, NAMESPACES, EVERYWHERE)
     egress = isolation(EGRESS, [long], FACTS, NAMESPACES, EVERYWHERE)
-    content = policy_table.content(ingress, egress, FACTS)
-    assert policy_table.change("t", content, content) == ""
+    content = policy_rules.content(ingress, egress, FACTS)
+    assert policy_rules.change("t", content, content) == ""
     assert all(len(name) < 128 for name in (*content.chains, *content.sets))
