@@ -283,7 +283,7 @@ def test_a_pod_cannot_use_the_way_to_the_hosts_loopback(
     """
     if not guarded:
         monkeypatch.setattr(
-            ruleset, "_TABLE", firewall_rules._TABLE.replace(" drop\n", " accept\n")
+            firewall_rules, "_TABLE", firewall_rules._TABLE.replace(" drop\n", " accept\n")
         )
     pod = Pod(network, "a", WEB)
     secret = socket.create_server(("127.0.0.1", 99))
