@@ -19,7 +19,7 @@ import pytest
 
 from kubelite.core.plan import Caps
 from kubelite.lib import files
-from kubelite.node.kubelet.decide import eviction
+from kubelite.node.kubelet.decide import local_storage_limits
 from kubelite.node.kubelet.pods import copying
 from kubelite.node.kubelet.pods.pods import Pods
 from kubelite.node.runtime import storage
@@ -213,7 +213,7 @@ def test_a_pod_that_hides_its_files_in_depth_is_evicted_and_compared(arena: Aren
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
         used = storage.measure(arena.home, record, Ledger(arena.home).containers(record.uid))
-        message = eviction.eviction(arena.pods.queries.pod(record), used)
+        message = local_storage_limits.eviction(arena.pods.queries.pod(record), used)
         if message:
             break
         time.sleep(0.2)

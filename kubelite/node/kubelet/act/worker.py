@@ -15,7 +15,7 @@ from kubelite.core.errors import CoreError, ShimGone
 from kubelite.core.protocol import Message, Packet, Process, ProcessState, read_processes
 from kubelite.node.kubelet.act.executor import Executor
 from kubelite.node.kubelet.act.pod_state import PodState
-from kubelite.node.kubelet.decide import actions, eviction, restart_policy, status
+from kubelite.node.kubelet.decide import actions, local_storage_limits, restart_policy, status
 from kubelite.node.kubelet.decide.actions import Decision, needs_care
 from kubelite.node.kubelet.probe.probe_runner import HookResult, ProbeAndHookRunner
 from kubelite.node.runtime.clock import SECOND, boottime
@@ -152,7 +152,7 @@ class Worker:
         if (
             state.record.goal != RUN
             or not self.any_running
-            or not eviction.has_storage_limit(state.pod)
+            or not local_storage_limits.has_storage_limit(state.pod)
         ):
             return decision
         if now >= self._measure_at:
@@ -164,10 +164,10 @@ class Worker:
                 state.record,
                 [container.record for container in state.observed.containers],
             )
-            message = eviction.eviction(state.pod, used)
+            message = local_storage_limits.eviction(state.pod, used)
             if message:
-                state.event(eviction.REASON, message, warning=True)
-                return Decision((actions.FailPod(eviction.REASON, message),))
+                state.event(local_storage_limits.REASON, message, warning=True)
+                return Decision((actions.FailPod(local_storage_limits.REASON, message),))
         wake = self._measure_at if decision.wake is None else min(decision.wake, self._measure_at)
         return decision._replace(wake=wake)
 

@@ -29,7 +29,7 @@ from kubelite.node.kubelet.cluster.mirror_pods import Key as MirrorKey
 from kubelite.node.kubelet.cluster.mirror_pods import MirrorPods
 from kubelite.node.kubelet.cluster.pod_objects import ObjectWatches, PodObjects
 from kubelite.node.kubelet.cluster.service_env import variables
-from kubelite.node.kubelet.decide import admitting, eviction, status
+from kubelite.node.kubelet.decide import admitting, local_storage_limits, status
 from kubelite.node.kubelet.decide.admitting import Refusal
 from kubelite.node.kubelet.decide.mirror import is_mirror
 from kubelite.node.runtime import errors as runtime_errors
@@ -106,10 +106,14 @@ class ClusterPods:
                 return False
             if record.stage == REMOVING or record.reason:
                 return False
-            record.reason, record.message, record.disrupted = eviction.REASON, message, True
+            record.reason, record.message, record.disrupted = (
+                local_storage_limits.REASON,
+                message,
+                True,
+            )
             record.stop = PodStop(since=boottime(), boot=boot_id(), grace=EVICTION_GRACE)
             ledger.save_pod(record)
-        self.event(record, eviction.REASON, message, "", warning=True)
+        self.event(record, local_storage_limits.REASON, message, "", warning=True)
         agent_control.notify(self._home, uid)
         return True
 

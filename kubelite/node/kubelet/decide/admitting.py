@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from kubelite.node.kubelet.decide import eviction, pressure, programs
+from kubelite.node.kubelet.decide import local_storage_limits, pressure, programs
 from kubelite.node.network.ports import ANY, HostPort
 from kubelite.objects.pod.pod import Pod
 
@@ -29,7 +29,7 @@ def refusal(pod: Pod, others: Iterable[Pod], pressures: frozenset[str]) -> Refus
     may.
     """
     if message := pressure.refusal(pod, pressures):
-        return Refusal(eviction.REASON, message)
+        return Refusal(local_storage_limits.REASON, message)
     wanted = programs.host_ports(pod)
     taken = [port for other in others for port in programs.host_ports(other)] if wanted else []
     if any(_collide(one, other) for one in wanted for other in taken):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from kubelite.node.kubelet.decide.eviction import eviction, has_storage_limit
+from kubelite.node.kubelet.decide.local_storage_limits import eviction, has_storage_limit
 from kubelite.node.runtime.records import Storage
 from kubelite.node.runtime.storage import occupied
 from kubelite.objects.pod.pod import (
