@@ -248,7 +248,7 @@ def test_a_plain_pod_starts_without_the_modules_that_it_does_not_need(world: Wor
         "kubelite.node.volume.atomic",
     }
     for_others = {
-        "kubelite.node.kubelet.decide.pressure",
+        "kubelite.node.kubelet.decide.node_pressure_eviction",
         "kubelite.node.network.announcements",
         "kubelite.node.network.bandwidth",
         "kubelite.node.network.netlink",

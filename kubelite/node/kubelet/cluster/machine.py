@@ -12,7 +12,7 @@ from kubelite.node.image.oci import MACHINES
 from kubelite.node.image.store import ImageStore
 from kubelite.node.kubelet.act import facts, node_config
 from kubelite.node.kubelet.cluster.node_object import NodeDescription
-from kubelite.node.kubelet.decide.pressure import threshold
+from kubelite.node.kubelet.decide.node_pressure_eviction import threshold
 from kubelite.node.kubelet.stats.measuring import filesystem
 from kubelite.node.network.pod import PodNetwork
 from kubelite.node.runtime.home import Home, boot_id

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from kubelite.lib.json import Object
-from kubelite.node.kubelet.decide.pressure import DISK, MEMORY, PIDS
+from kubelite.node.kubelet.decide.node_pressure_eviction import DISK, MEMORY, PIDS
 from kubelite.objects.facts import local_volumes, pod_ranges
 from kubelite.objects.rules.pods.resources import is_extended
 

@@ -15,8 +15,8 @@ from kubelite.node.kubelet.act import node_config
 from kubelite.node.kubelet.act.node_config import NodeConfig
 from kubelite.node.kubelet.cluster import image_collection
 from kubelite.node.kubelet.cluster.cluster_pods import ClusterPods
-from kubelite.node.kubelet.decide import pressure
-from kubelite.node.kubelet.decide.pressure import Amount, Candidate, Met, Used
+from kubelite.node.kubelet.decide import node_pressure_eviction
+from kubelite.node.kubelet.decide.node_pressure_eviction import Amount, Candidate, Met, Used
 from kubelite.node.kubelet.pods.pods import Pods
 from kubelite.node.kubelet.stats.figures import PodFigures
 from kubelite.node.kubelet.stats.measuring import measure_node, measure_pods
@@ -26,9 +26,9 @@ from kubelite.node.runtime.storage import inodes
 
 ROUND_SECONDS = 10.0
 _EVENTS = {
-    pressure.MEMORY: ("NodeHasSufficientMemory", "NodeHasInsufficientMemory"),
-    pressure.DISK: ("NodeHasNoDiskPressure", "NodeHasDiskPressure"),
-    pressure.PIDS: ("NodeHasSufficientPID", "NodeHasInsufficientPID"),
+    node_pressure_eviction.MEMORY: ("NodeHasSufficientMemory", "NodeHasInsufficientMemory"),
+    node_pressure_eviction.DISK: ("NodeHasNoDiskPressure", "NodeHasDiskPressure"),
+    node_pressure_eviction.PIDS: ("NodeHasSufficientPID", "NodeHasInsufficientPID"),
 }
 
 _log = logging.getLogger("kubelite.node")
@@ -61,9 +61,9 @@ class NodePressure:
         config = node_config.read(self._home)
         met = await asyncio.to_thread(self._met, config)
         now = time.monotonic()
-        self._last_met = pressure.last_met(self._last_met, met, now)
+        self._last_met = node_pressure_eviction.last_met(self._last_met, met, now)
         transition = node_config.seconds(config.eviction_pressure_transition_period)
-        held = pressure.conditions(self._last_met, now, transition)
+        held = node_pressure_eviction.conditions(self._last_met, now, transition)
         self._pods.pressures = held
         if held != self._held:
             await self._report(held)
@@ -80,7 +80,7 @@ class NodePressure:
             self._pods.node_event(reason, text, warning=False)
 
     def _met(self, config: NodeConfig) -> list[Met]:
-        return pressure.met(config.eviction_hard, self._amounts())
+        return node_pressure_eviction.met(config.eviction_hard, self._amounts())
 
     def _amounts(self) -> dict[str, Amount]:
         node = measure_node(self._home)
@@ -101,8 +101,8 @@ class NodePressure:
         if reason not in await asyncio.to_thread(self._met_again, config, reason):
             return
         candidates = await asyncio.to_thread(lambda: list(self._candidates(resource)))
-        for candidate in pressure.ranked(candidates, resource):
-            message = pressure.message(reason, candidate)
+        for candidate in node_pressure_eviction.ranked(candidates, resource):
+            message = node_pressure_eviction.message(reason, candidate)
             if await asyncio.to_thread(self._pods.evict, candidate.uid, message):
                 return
 
@@ -128,7 +128,7 @@ class NodePressure:
 
 def _force(met: list[Met]) -> bool:
     """Whether images go though their own threshold is not reached: the disk is short already."""
-    return any(reason.kind.condition == pressure.DISK for reason in met)
+    return any(reason.kind.condition == node_pressure_eviction.DISK for reason in met)
 
 
 def _used(figures: PodFigures, resource: str) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from kubelite.node.kubelet.decide import local_storage_limits, pressure, programs
+from kubelite.node.kubelet.decide import local_storage_limits, node_pressure_eviction, programs
 from kubelite.node.network.ports import ANY, HostPort
 from kubelite.objects.pod.pod import Pod
 
@@ -28,7 +28,7 @@ def refusal(pod: Pod, others: Iterable[Pod], pressures: frozenset[str]) -> Refus
     """Why a pod may not start beside the others of a node that is under pressure, None where it
     may.
     """
-    if message := pressure.refusal(pod, pressures):
+    if message := node_pressure_eviction.refusal(pod, pressures):
         return Refusal(local_storage_limits.REASON, message)
     wanted = programs.host_ports(pod)
     taken = [port for other in others for port in programs.host_ports(other)] if wanted else []
