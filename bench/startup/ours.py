@@ -164,7 +164,7 @@ class EngineContainer:
         from kubelite.node.kubelet.act import facts
         from kubelite.node.kubelet.act.container_inputs import container_inputs, container_mounts
         from kubelite.node.kubelet.act.pod_context import PodContext
-        from kubelite.node.kubelet.decide.programs import NodeFacts
+        from kubelite.node.kubelet.decide.container_config import NodeFacts
         from kubelite.node.network.hostfiles import read_host_files
         from kubelite.node.runtime import sandbox
         from kubelite.node.volume.payload import Documents

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from kubelite.core import shim as shims
-from kubelite.node.kubelet.decide.programs import ContainerConfigError
+from kubelite.node.kubelet.decide.container_config import ContainerConfigError
 from kubelite.node.runtime.errors import RuntimeFailure
 from tests.attack.arena import MARK, SHIPPED, Arena, bring_in, image, pod
 

@@ -9,7 +9,11 @@ import pytest
 from kubelite.core.plan import Module, Rlimit
 from kubelite.node.image.model import ImageConfig
 from kubelite.node.kubelet.decide import security_context
-from kubelite.node.kubelet.decide.programs import ContainerConfigError, ImageFacts, NodeFacts
+from kubelite.node.kubelet.decide.container_config import (
+    ContainerConfigError,
+    ImageFacts,
+    NodeFacts,
+)
 from kubelite.objects.pod.container import AppArmorProfile, SeccompProfile, SELinuxOptions
 from kubelite.objects.pod.meta import ObjectMeta
 from kubelite.objects.pod.pod import (

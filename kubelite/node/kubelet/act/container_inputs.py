@@ -10,7 +10,7 @@ from kubelite.core.plan import Device, Mount
 from kubelite.node.cgroup.classes import below, class_of
 from kubelite.node.cgroup.limits import ControlWrite, container_writes, device_writes
 from kubelite.node.kubelet.act.pod_context import PodContext
-from kubelite.node.kubelet.decide import programs, security_context
+from kubelite.node.kubelet.decide import container_config, security_context
 from kubelite.node.kubelet.decide.start_inputs import start_inputs
 from kubelite.node.runtime import launch_plan
 from kubelite.node.runtime.container import cgroup_name
@@ -34,7 +34,7 @@ def container_inputs(context: PodContext, container: Container) -> StartInputs:
         context.home, security_context.security(pod, container, resolved_image.facts, node)
     )
     devices, denied_devices = _devices(context, security.privileged)
-    limits = programs.container_limits(container, node.huge_pages)
+    limits = container_config.container_limits(container, node.huge_pages)
     return start_inputs(
         pod,
         container,
@@ -57,7 +57,7 @@ def _variables(context: PodContext, container: Container) -> dict[str, str]:
         from kubelite.node.kubelet.act import volume_contents
 
         lookup = volume_contents.lookup(context.objects)
-    declared = programs.declared_env(context.pod, container, context.node, lookup)
+    declared = container_config.declared_env(context.pod, container, context.node, lookup)
     return {**context.service_variables, **declared}
 
 
@@ -71,7 +71,7 @@ def _devices(
         from kubelite.node.runtime.devices import host_devices
 
         return host_devices(), []
-    if programs.any_privileged(context.pod):
+    if container_config.any_privileged(context.pod):
         return (), device_writes(context.tree.world)
     return (), []
 

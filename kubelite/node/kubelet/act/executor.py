@@ -27,7 +27,7 @@ from kubelite.node.kubelet.act.pod_state import DeclaredContainer, PodState
 from kubelite.node.kubelet.act.progress import Step
 from kubelite.node.kubelet.decide import actions, restart_policy
 from kubelite.node.kubelet.decide.actions import Action, StartContainer
-from kubelite.node.kubelet.decide.programs import ContainerConfigError
+from kubelite.node.kubelet.decide.container_config import ContainerConfigError
 from kubelite.node.kubelet.decide.stopping import Kill, MarkStop, RunHook, Terminate
 from kubelite.node.kubelet.probe.probe_runner import ProbeAndHookRunner
 from kubelite.node.kubelet.probe.target import Target

@@ -15,7 +15,7 @@ from kubelite.node.image.lookup import read_etc
 from kubelite.node.image.model import Image
 from kubelite.node.image.source import ImageSource
 from kubelite.node.image.store import ImageStore
-from kubelite.node.kubelet.decide.programs import ImageFacts
+from kubelite.node.kubelet.decide.container_config import ImageFacts
 from kubelite.node.runtime.errors import RuntimeFailure
 from kubelite.node.runtime.home import Home
 from kubelite.node.volume.errors import VolumeError

@@ -11,8 +11,8 @@ from kubelite.node.image.host import host_covers
 from kubelite.node.kubelet.act import facts, node_config
 from kubelite.node.kubelet.act.images import ResolvedImage, volume_places
 from kubelite.node.kubelet.act.pod_state import PodState
-from kubelite.node.kubelet.decide import programs
-from kubelite.node.kubelet.decide.programs import NodeFacts
+from kubelite.node.kubelet.decide import container_config
+from kubelite.node.kubelet.decide.container_config import NodeFacts
 from kubelite.node.network.hostfiles import read_host_files
 from kubelite.node.network.resolver import HostFiles, pod_names
 from kubelite.node.runtime.home import Home
@@ -77,7 +77,7 @@ class PodContext:
         self.objects = objects
         self.service_variables = service_variables
         self.trace = trace
-        self.shared = programs.shared_namespaces(pod)
+        self.shared = container_config.shared_namespaces(pod)
         known = {**claimed, **volume_places(pod, images)}
         self.volumes = _volumes(home, record.uid, pod, known)
         self.volume_files: frozenset[Part] = frozenset()

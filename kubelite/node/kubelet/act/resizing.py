@@ -8,7 +8,7 @@ from kubelite.node.cgroup.errors import CgroupError
 from kubelite.node.cgroup.limits import resize_writes
 from kubelite.node.cgroup.tree import CgroupTree
 from kubelite.node.cgroup.usage import read_usage
-from kubelite.node.kubelet.decide import programs
+from kubelite.node.kubelet.decide import container_config
 from kubelite.node.runtime.container import cgroup_name
 from kubelite.node.runtime.errors import Conflict
 from kubelite.node.runtime.records import ObservedContainer
@@ -25,7 +25,9 @@ def check(tree: CgroupTree, uid: str, pod: Pod, running: Iterable[ObservedContai
     for observed in running:
         name = observed.record.name
         limit = (
-            programs.container_limits(containers[name]).memory_limit if name in containers else 0
+            container_config.container_limits(containers[name]).memory_limit
+            if name in containers
+            else 0
         )
         used = read_usage(tree, uid, cgroup_name(name, observed.record.attempt)).working_set or 0
         if limit and used > limit:
@@ -39,7 +41,7 @@ def check(tree: CgroupTree, uid: str, pod: Pod, running: Iterable[ObservedContai
 def apply(tree: CgroupTree, uid: str, pod: Pod, running: Iterable[ObservedContainer]) -> None:
     """Writes the limits of the pod and its running containers. The pod's are removed first, since a
     container's limit cannot exceed them. Raises CgroupError for one that cannot be set."""
-    whole = programs.pod_limits(pod)
+    whole = container_config.pod_limits(pod)
     containers = {
         container.name: container for container in (*pod.spec.init_containers, *pod.spec.containers)
     }
@@ -49,7 +51,7 @@ def apply(tree: CgroupTree, uid: str, pod: Pod, running: Iterable[ObservedContai
     for observed in running:
         container = containers.get(observed.record.name)
         if container is not None:
-            control_writes = resize_writes(programs.container_limits(container), tree.world)
+            control_writes = resize_writes(container_config.container_limits(container), tree.world)
             refused += tree.limit(
                 uid, cgroup_name(observed.record.name, observed.record.attempt), control_writes
             )

@@ -18,7 +18,7 @@ from kubelite.node.cgroup.classes import class_of
 from kubelite.node.cgroup.limits import ControlWrite, device_writes, pod_writes
 from kubelite.node.kubelet.act import node_config
 from kubelite.node.kubelet.act.pod_context import PodContext
-from kubelite.node.kubelet.decide import programs, security_context
+from kubelite.node.kubelet.decide import container_config, security_context
 from kubelite.node.network import resolver
 from kubelite.node.network.pod import Lease, PodNetwork
 from kubelite.node.runtime import idranges, launch_plan, sandbox
@@ -87,7 +87,9 @@ def create_volumes(context: PodContext) -> None:
     VolumeError.
     """
     context.trace("make volumes")
-    context.volume_files = make_places(context.volumes.values(), programs.fs_group(context.pod))
+    context.volume_files = make_places(
+        context.volumes.values(), container_config.fs_group(context.pod)
+    )
 
 
 def _reserve(context: PodContext, network: PodNetwork) -> Lease | None:
@@ -97,7 +99,7 @@ def _reserve(context: PodContext, network: PodNetwork) -> Lease | None:
     if not context.shared.host_network:
         context.trace("lease address")
         owner = f"{record.namespace}/{record.name}"
-        lease = network.prepare(record.uid, owner, programs.host_ports(context.pod))
+        lease = network.prepare(record.uid, owner, container_config.host_ports(context.pod))
         context.warnings += lease.warnings
         context.node = context.node._replace(
             pod_address=lease.address, address=context.node.address or lease.gateway
@@ -152,7 +154,7 @@ def _prepare_claims(context: PodContext) -> None:
         return
     from kubelite.node.volume import local  # most pods have no claim
 
-    group, security = programs.fs_group(context.pod), context.pod.spec.security_context
+    group, security = container_config.fs_group(context.pod), context.pod.spec.security_context
     on_mismatch = security is not None and security.fs_group_change_policy == "OnRootMismatch"
     for place in places:
         if place.kind == "provisioned":
@@ -181,11 +183,13 @@ def _write_etc(context: PodContext) -> None:
 
 def _pod_writes(context: PodContext) -> list[ControlWrite]:
     world = context.tree.world
-    limits = programs.pod_limits(context.pod, context.node.pids_limit, context.node.huge_pages)
+    limits = container_config.pod_limits(
+        context.pod, context.node.pids_limit, context.node.huge_pages
+    )
     control_writes = pod_writes(limits, world)
     return (
         control_writes
-        if programs.any_privileged(context.pod)
+        if container_config.any_privileged(context.pod)
         else [*control_writes, *device_writes(world)]
     )
 
@@ -193,9 +197,12 @@ def _pod_writes(context: PodContext) -> list[ControlWrite]:
 def _tmpfs_mounts(context: PodContext) -> list[Mount]:
     """Volumes in memory and /dev/shm: mounted once, in the mount namespace of the pod."""
     pod = context.pod
-    ceiling = programs.pod_limits(pod).memory_limit or context.node.memory
+    ceiling = container_config.pod_limits(pod).memory_limit or context.node.memory
     pod_mounts = volumes.pod_mounts(
-        context.volumes.values(), programs.volume_sizes(pod), ceiling, programs.fs_group(pod)
+        context.volumes.values(),
+        container_config.volume_sizes(pod),
+        ceiling,
+        container_config.fs_group(pod),
     )
     mounts = [
         Mount(MountKind.TMPFS, mount.target, options=mount.options, name=f'volume "{mount.name}"')

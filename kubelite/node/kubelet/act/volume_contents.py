@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from kubelite.node.kubelet.act.pod_context import PodContext
-from kubelite.node.kubelet.decide import programs
+from kubelite.node.kubelet.decide import container_config
 from kubelite.node.volume import atomic, payload
 from kubelite.node.volume.errors import SourceNotReady
 from kubelite.node.volume.payload import Objects, Payload
@@ -18,7 +18,7 @@ Contents = Mapping[str, Payload]
 
 def gather_contents(context: PodContext) -> Contents:
     """The files of each such volume, by the volume's name. Raises SourceNotReady."""
-    pod, values = context.pod, programs.field_values(context.node)
+    pod, values = context.pod, container_config.field_values(context.node)
 
     def field(item: DownwardAPIVolumeFile) -> str:
         if item.field_ref is not None:
@@ -42,7 +42,7 @@ def gather_contents(context: PodContext) -> Contents:
 def write_contents(context: PodContext, contents: Contents, shim_pid: int) -> bool:
     """Writes them where they lie; returns whether anything changed. Raises VolumeError."""
     changed = False
-    group = programs.fs_group(context.pod)
+    group = container_config.fs_group(context.pod)
     owner = atomic.Owner() if group is None else atomic.Owner(-1, group, group_reads=True)
     for name, files in contents.items():
         place = context.volumes[name]

@@ -13,7 +13,7 @@ import msgspec
 
 from kubelite.lib.json import Object
 from kubelite.node.image.errors import ImageError
-from kubelite.node.kubelet.decide.programs import ContainerConfigError
+from kubelite.node.kubelet.decide.container_config import ContainerConfigError
 from kubelite.objects.pod.pod import Pod
 
 OWN_CONDITIONS = (

@@ -8,7 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from kubelite.node.kubelet.decide import local_storage_limits, node_pressure_eviction, programs
+from kubelite.node.kubelet.decide import (
+    container_config,
+    local_storage_limits,
+    node_pressure_eviction,
+)
 from kubelite.node.network.ports import ANY, HostPort
 from kubelite.objects.pod.pod import Pod
 
@@ -30,8 +34,10 @@ def refusal(pod: Pod, others: Iterable[Pod], pressures: frozenset[str]) -> Refus
     """
     if message := node_pressure_eviction.refusal(pod, pressures):
         return Refusal(local_storage_limits.REASON, message)
-    wanted = programs.host_ports(pod)
-    taken = [port for other in others for port in programs.host_ports(other)] if wanted else []
+    wanted = container_config.host_ports(pod)
+    taken = (
+        [port for other in others for port in container_config.host_ports(other)] if wanted else []
+    )
     if any(_collide(one, other) for one in wanted for other in taken):
         return Refusal("NodePorts", _PORTS_TAKEN)
     return None

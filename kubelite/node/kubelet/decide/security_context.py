@@ -10,7 +10,11 @@ from __future__ import annotations
 from typing import TypeVar
 
 from kubelite.core.plan import Module, Rlimit
-from kubelite.node.kubelet.decide.programs import ContainerConfigError, ImageFacts, NodeFacts
+from kubelite.node.kubelet.decide.container_config import (
+    ContainerConfigError,
+    ImageFacts,
+    NodeFacts,
+)
 from kubelite.node.runtime.identity import MAX_ID, IdentityError, User, capabilities, resolve_user
 from kubelite.node.runtime.launch_plan import IDS, Security
 from kubelite.objects.pod import qos

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from kubelite.core.plan import Device
 from kubelite.node.cgroup.limits import ControlWrite
 from kubelite.node.image.model import Image
-from kubelite.node.kubelet.decide import programs
-from kubelite.node.kubelet.decide.programs import ImageFacts, NodeFacts
+from kubelite.node.kubelet.decide import container_config
+from kubelite.node.kubelet.decide.container_config import ImageFacts, NodeFacts
 from kubelite.node.kubelet.decide.stopping import signal_number
 from kubelite.node.runtime.launch_plan import Security, SharedNamespaces, StartInputs
 from kubelite.objects.pod.container import Container
@@ -39,7 +39,9 @@ def start_inputs(
         image=container.image or "",
         image_id=image_facts.id,
         layers=tuple(str(layer) for layer in image.layers),
-        program=programs.program(container, image_facts, node, security.user.home, variables),
+        program=container_config.program(
+            container, image_facts, node, security.user.home, variables
+        ),
         variables=variables,
         security=security,
         shared=shared,
@@ -48,6 +50,6 @@ def start_inputs(
         control_writes=control_writes,
         stdin=bool(container.stdin),
         stdin_once=bool(container.stdin_once),
-        message_path=programs.message_path(container),
+        message_path=container_config.message_path(container),
         stop_signal=signal_number(image_facts.config.stop_signal),
     )

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from kubelite.node.cgroup.control import processes
 from kubelite.node.cgroup.tree import CgroupTree
 from kubelite.node.cgroup.usage import read_usage
-from kubelite.node.kubelet.decide import programs
+from kubelite.node.kubelet.decide import container_config
 from kubelite.node.network.counters import interfaces
 from kubelite.node.runtime.clock import boottime
 from kubelite.node.runtime.container import cgroup_name
@@ -65,7 +65,9 @@ def samples(tree: CgroupTree, pod: Pod, observed: ObservedPod) -> Iterator[Sampl
             continue
         used = read_usage(tree, observed.pod.uid, cgroup_name(name, container.record.attempt))
         limit = (
-            programs.container_limits(containers[name]).memory_limit if name in containers else 0
+            container_config.container_limits(containers[name]).memory_limit
+            if name in containers
+            else 0
         )
         yield Sample(
             observed.pod.namespace,

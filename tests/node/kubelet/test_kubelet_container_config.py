@@ -5,8 +5,12 @@ from __future__ import annotations
 import pytest
 
 from kubelite.node.image.model import ImageConfig
-from kubelite.node.kubelet.decide import programs, security_context
-from kubelite.node.kubelet.decide.programs import ContainerConfigError, ImageFacts, NodeFacts
+from kubelite.node.kubelet.decide import container_config, security_context
+from kubelite.node.kubelet.decide.container_config import (
+    ContainerConfigError,
+    ImageFacts,
+    NodeFacts,
+)
 from kubelite.objects.pod.pod import (
     Capabilities,
     Container,
@@ -35,8 +39,8 @@ def pod(container: Container, **spec) -> Pod:
 
 
 def program(container: Container, facts: ImageFacts):
-    declared = programs.declared_env(pod(container), container, NODE)
-    return programs.program(container, facts, NODE, "/root", declared)
+    declared = container_config.declared_env(pod(container), container, NODE)
+    return container_config.program(container, facts, NODE, "/root", declared)
 
 
 @pytest.mark.parametrize(
@@ -156,13 +160,13 @@ def test_limits_ports_and_sizes() -> None:
             Volume(name="d", empty_dir=EmptyDirVolumeSource()),
         ),
     )
-    found = programs.container_limits(container)
+    found = container_config.container_limits(container)
     assert (found.cpu_request, found.cpu_limit, found.memory_limit) == (250, 500, 64 << 20)
-    assert programs.pod_limits(owner).memory_limit == 64 << 20
-    assert [(p.host_port, p.container_port, p.protocol) for p in programs.host_ports(owner)] == [
-        (8080, 80, "TCP")
-    ]
-    assert programs.volume_sizes(owner) == {"m": 1 << 20}
+    assert container_config.pod_limits(owner).memory_limit == 64 << 20
+    assert [
+        (p.host_port, p.container_port, p.protocol) for p in container_config.host_ports(owner)
+    ] == [(8080, 80, "TCP")]
+    assert container_config.volume_sizes(owner) == {"m": 1 << 20}
 
 
 def test_no_huge_page_that_was_not_asked_for() -> None:
@@ -170,15 +174,15 @@ def test_no_huge_page_that_was_not_asked_for() -> None:
         name="c", resources=ResourceRequirements(limits={"hugepages-2Mi": "8Mi", "memory": "1Mi"})
     )
     sizes = (2 << 20, 1 << 30)
-    assert programs.container_limits(container, sizes).huge_pages == (
+    assert container_config.container_limits(container, sizes).huge_pages == (
         (2 << 20, 8 << 20),
         (1 << 30, 0),
     )
-    assert programs.pod_limits(pod(container), 100, sizes).huge_pages == (
+    assert container_config.pod_limits(pod(container), 100, sizes).huge_pages == (
         (2 << 20, 8 << 20),
         (1 << 30, 0),
     )
-    assert programs.pod_limits(pod(Container(name="d")), 100, sizes)[3:] == (
+    assert container_config.pod_limits(pod(Container(name="d")), 100, sizes)[3:] == (
         100,
         ((2 << 20, 0), (1 << 30, 0)),
     )
@@ -188,9 +192,9 @@ def test_a_cpu_limit_that_no_kernel_can_keep_is_refused() -> None:
     def limited(cpu: str) -> Container:
         return Container(name="c", resources=ResourceRequirements(limits={"cpu": cpu}))
 
-    assert programs.container_limits(limited("4096")).cpu_limit == 4096_000
+    assert container_config.container_limits(limited("4096")).cpu_limit == 4096_000
     with pytest.raises(ContainerConfigError, match=r"10Gi is 10737418240 CPUs.*was memory meant"):
-        programs.container_limits(limited("10Gi"))
+        container_config.container_limits(limited("10Gi"))
 
 
 def test_a_relative_working_directory_is_refused() -> None:
