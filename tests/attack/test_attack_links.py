@@ -18,7 +18,7 @@ from kubelite.core.errors import NativeError
 from kubelite.node.kubelet.act import container_inputs
 from kubelite.node.kubelet.decide import security_context
 from kubelite.node.kubelet.pods import copying
-from kubelite.node.runtime import logs
+from kubelite.node.runtime import log_reader
 from kubelite.node.runtime.errors import RuntimeFailure
 from tests.attack.arena import SLEEP, Arena, bring_in, image, pod
 
@@ -192,7 +192,7 @@ def test_a_log_is_read_from_no_file_of_another_name(
     if plant is not fifo:
         monkeypatch.setattr(logs, "_open", lambda path: os.open(path, os.O_RDONLY | os.O_CLOEXEC))
         monkeypatch.setattr(
-            logs._Reader,
+            log_reader._Reader,
             "_is",
             staticmethod(lambda fd, path: os.path.samestat(os.fstat(fd), os.stat(path))),
         )

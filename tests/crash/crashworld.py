@@ -25,7 +25,7 @@ from kubelite.node.kubelet.pods.pods import Pods
 from kubelite.node.runtime.errors import NotFound
 from kubelite.node.runtime.home import Home
 from kubelite.node.runtime.ledger import Ledger
-from kubelite.node.runtime.logs import read
+from kubelite.node.runtime.log_reader import read
 from kubelite.objects.pod.pod import Pod
 from tests.e2e.world import SLOW
 

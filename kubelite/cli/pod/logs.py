@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from kubelite.cli.pod_row import Doc
     from kubelite.node.kubelet.pods.pods import Pods
-    from kubelite.node.runtime.logs import LogLine
+    from kubelite.node.runtime.log_reader import LogLine
 
 _MAX_LINE = 1 << 20
 _TAIL_OF_SELECTED = 10

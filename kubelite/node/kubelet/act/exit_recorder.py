@@ -15,7 +15,7 @@ from kubelite.node.cgroup.tree import CgroupTree
 from kubelite.node.cgroup.usage import read_oom_kills
 from kubelite.node.kubelet.decide import restart_policy
 from kubelite.node.kubelet.decide.actions import TimePoint
-from kubelite.node.runtime import logs
+from kubelite.node.runtime import log_reader
 from kubelite.node.runtime.container import cgroup_name, message_file
 from kubelite.node.runtime.home import Home
 from kubelite.node.runtime.ledger import FULL_DISK, Ledger
@@ -142,7 +142,7 @@ class ExitRecorder:
     def _log_end(self, record: ContainerRecord) -> str:
         pod = self._pod
         directory = f"{self._home.pod_logs(pod.namespace, pod.name, pod.uid)}/{record.name}"
-        lines = logs.read(directory, record.attempt, tail=LOG_LINES, since=None, more=None)
+        lines = log_reader.read(directory, record.attempt, tail=LOG_LINES, since=None, more=None)
         return b"".join(line.text for line in lines)[-LOG_BYTES:].decode("utf-8", "replace")
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
-from kubelite.node.runtime import logs as files
+from kubelite.node.runtime import log_reader as files
 from kubelite.node.runtime.errors import NotFound, NotRunning
 from kubelite.node.runtime.home import Home
 from kubelite.node.runtime.ledger import Ledger
-from kubelite.node.runtime.logs import LogLine
+from kubelite.node.runtime.log_reader import LogLine
 from kubelite.node.runtime.observe import observe
 from kubelite.node.runtime.records import PodRecord
 

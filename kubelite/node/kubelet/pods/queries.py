@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from kubelite.node.kubelet.act.pod_names import Documents
     from kubelite.node.kubelet.act.updating import Plan
     from kubelite.node.kubelet.pods.usage import Process, Sample
-    from kubelite.node.runtime.logs import LogLine
+    from kubelite.node.runtime.log_reader import LogLine
 
 
 class PodQueries:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from kubelite.node.runtime import logs
+from kubelite.node.runtime import log_reader
 
 TIME = "2026-01-02T03:04:05.{:09d}Z"
 
@@ -33,15 +33,15 @@ class Writer:
         self.rotations += 1
 
     def remove_oldest(self) -> None:
-        os.unlink(logs.files(str(self.directory), 0)[0])
+        os.unlink(log_reader.files(str(self.directory), 0)[0])
 
 
-def numbers(lines: list[logs.LogLine]) -> list[int]:
+def numbers(lines: list[log_reader.LogLine]) -> list[int]:
     return [int(line.text.split()[1]) for line in lines]
 
 
 def everything(directory: Path, tail: int | None = None, since: str | None = None) -> list[int]:
-    return numbers(list(logs.read(str(directory), 0, tail=tail, since=since, more=None)))
+    return numbers(list(log_reader.read(str(directory), 0, tail=tail, since=since, more=None)))
 
 
 def test_rotated_files_come_first(tmp_path: Path) -> None:
@@ -75,7 +75,10 @@ def test_an_unfinished_line_is_not_read_and_not_lost(tmp_path: Path) -> None:
         asked.append(1)
         return len(asked) < 2
 
-    assert numbers(list(logs.read(str(tmp_path), 0, tail=None, since=None, more=more))) == [0, 1]
+    assert numbers(list(log_reader.read(str(tmp_path), 0, tail=None, since=None, more=more))) == [
+        0,
+        1,
+    ]
 
 
 def follow(writer: Writer, steps: list[str]) -> list[int]:
@@ -93,7 +96,9 @@ def follow(writer: Writer, steps: list[str]) -> list[int]:
                     writer.write(int(word))
         return bool(left)
 
-    return numbers(list(logs.read(str(writer.directory), 0, tail=None, since=None, more=more)))
+    return numbers(
+        list(log_reader.read(str(writer.directory), 0, tail=None, since=None, more=more))
+    )
 
 
 @pytest.mark.parametrize(
@@ -129,7 +134,7 @@ def test_a_line_written_between_the_last_look_and_the_rotation_is_read(
     """The moment that matters: the reader has seen the end, then come a line and the rotation."""
     writer = Writer(tmp_path)
     writer.write(2)
-    listing = logs.files
+    listing = log_reader.files
     calls = []
 
     def late(directory: str, attempt: int) -> list[str]:
@@ -145,7 +150,7 @@ def test_a_line_written_between_the_last_look_and_the_rotation_is_read(
 
 
 def whole_text(directory: Path, tail: int | None = None) -> bytes:
-    return b"".join(logs.read_text(str(directory), 0, tail=tail))
+    return b"".join(log_reader.read_text(str(directory), 0, tail=tail))
 
 
 def test_any_tail_is_the_end_of_everything_in_all_files(tmp_path: Path) -> None:
@@ -173,5 +178,5 @@ def test_the_text_is_that_of_the_lines_whatever_they_contain(tmp_path: Path) -> 
     records[1] += b"\n"
     for number in range(len(records) + 1):
         (tmp_path / "0.log").write_bytes(b"".join(records[:number]))
-        lines = logs.read(str(tmp_path), 0, tail=None, since=None, more=None)
+        lines = log_reader.read(str(tmp_path), 0, tail=None, since=None, more=None)
         assert whole_text(tmp_path) == b"".join(line.text for line in lines)
