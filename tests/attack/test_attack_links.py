@@ -190,7 +190,9 @@ def test_a_log_is_read_from_no_file_of_another_name(
     plant(log, victim)
     assert isinstance(attempt(arena.logs), OSError)
     if plant is not fifo:
-        monkeypatch.setattr(logs, "_open", lambda path: os.open(path, os.O_RDONLY | os.O_CLOEXEC))
+        monkeypatch.setattr(
+            log_reader, "_open", lambda path: os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        )
         monkeypatch.setattr(
             log_reader._Reader,
             "_is",

@@ -213,7 +213,7 @@ def test_a_pod_that_hides_its_files_in_depth_is_evicted_and_compared(arena: Aren
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
         used = storage.measure(arena.home, record, Ledger(arena.home).containers(record.uid))
-        message = local_storage_limits.eviction(arena.pods.queries.pod(record), used)
+        message = local_storage_limits.eviction_message(arena.pods.queries.pod(record), used)
         if message:
             break
         time.sleep(0.2)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from kubelite.node.kubelet.decide.local_storage_limits import eviction, has_storage_limit
+from kubelite.node.kubelet.decide.local_storage_limits import eviction_message, has_storage_limit
 from kubelite.node.runtime.records import Storage
 from kubelite.node.runtime.storage import occupied
 from kubelite.objects.pod.pod import (
@@ -68,7 +68,7 @@ def pod(*limits: str, volumes: dict[str, str] | None = None, medium: str | None 
     ],
 )
 def test_what_exceeds_its_limit(wanted: Pod, used: Storage, said: str) -> None:
-    assert eviction(wanted, used) == said
+    assert eviction_message(wanted, used) == said
     assert has_storage_limit(wanted)
 
 

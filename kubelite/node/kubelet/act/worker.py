@@ -164,7 +164,7 @@ class Worker:
                 state.record,
                 [container.record for container in state.observed.containers],
             )
-            message = local_storage_limits.eviction(state.pod, used)
+            message = local_storage_limits.eviction_message(state.pod, used)
             if message:
                 state.event(local_storage_limits.REASON, message, warning=True)
                 return Decision((actions.FailPod(local_storage_limits.REASON, message),))

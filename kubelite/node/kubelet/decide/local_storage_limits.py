@@ -26,7 +26,7 @@ def has_storage_limit(pod: Pod) -> bool:
     )
 
 
-def eviction(pod: Pod, used: Storage) -> str:
+def eviction_message(pod: Pod, used: Storage) -> str:
     """The message of the eviction, "" for a pod within its limits."""
     return _volumes(pod, used) or _whole(pod, used) or _containers(pod, used)
 
