@@ -145,7 +145,7 @@ def test_a_line_written_between_the_last_look_and_the_rotation_is_read(
             writer.write(1)
         return listing(directory, attempt)
 
-    monkeypatch.setattr(logs, "files", late)
+    monkeypatch.setattr(log_reader, "files", late)
     assert everything(tmp_path) == list(range(6))
 
 
