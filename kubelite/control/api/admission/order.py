@@ -27,10 +27,12 @@ if TYPE_CHECKING:
 
 def standard(authority: str, beside: Container[str]) -> Admission:
     """The rules of every server; ``authority`` is the cluster's certificate in PEM, ``beside``
-    the controllers whose first step in a namespace the server takes itself.
+    the controllers that run, and whose first step the server takes itself.
 
-    Quota comes last: what it counts is exactly what is stored.
+    Quota comes last: what it counts is exactly what is stored. Where no controller runs, a new
+    quota is counted by nobody, as in Kubernetes, and limits nothing before that.
     """
+    counts_quotas = bool(beside)
     dynamic = DynamicAdmission()
     return Admission(
         mutating=(
@@ -60,8 +62,12 @@ def standard(authority: str, beside: Container[str]) -> Admission:
             limit_ranges.bounds,
             services.allocate,
             dynamic.validate,
-            quota.account,
+            quota.account(counts_quotas),
         ),
-        after=(namespaces.seed_namespace(authority, beside), roles.collect, quota.take_stock),
+        after=(
+            namespaces.seed_namespace(authority, beside),
+            roles.collect,
+            *((quota.take_stock,) if counts_quotas else ()),
+        ),
         connecting=(dynamic.mutate, dynamic.validate),
     )

@@ -18,7 +18,7 @@ from kubelite.objects.facts import quantity
 from kubelite.objects.facts.quantity import Quantity
 
 if TYPE_CHECKING:
-    from kubelite.control.api.admission.chain import Attempt
+    from kubelite.control.api.admission.chain import Attempt, Rule
     from kubelite.control.api.admission.context import Context
     from kubelite.control.api.wire.resource import Resource
     from kubelite.control.store.types import Entry
@@ -26,10 +26,18 @@ if TYPE_CHECKING:
 _TRIES = 64
 
 
-async def account(attempt: Attempt) -> None:
-    """Adds to the quotas of the namespace what a write adds to what is used. Raises StatusError
-    403.
+def account(counted: bool) -> Rule:
+    """The rule that adds to the quotas of the namespace what a write adds to what is used; it
+    raises StatusError 403. ``counted``: this server counts what a new quota covers.
     """
+
+    async def rule(attempt: Attempt) -> None:
+        await _account(attempt, counted)
+
+    return rule
+
+
+async def _account(attempt: Attempt, counted: bool) -> None:
     res = attempt.request.resource
     if not res.namespaced or attempt.of("", "resourcequotas") or res.plural == "events":
         return
@@ -39,13 +47,16 @@ async def account(attempt: Attempt) -> None:
     if attempt.operation == "DELETE" and not attempt.goes:
         return
     for entry in page.entries:
-        _charge(attempt, entry)
+        quota = load(entry)
+        hard = (quota.get("status") or {}).get("hard")
+        if not hard and counted:
+            hard = quota.get("spec", {}).get("hard")
+        _charge(attempt, entry, quota, hard or {})
 
 
-def _charge(attempt: Attempt, entry: Entry) -> None:
+def _charge(attempt: Attempt, entry: Entry, quota: Object, hard: Object) -> None:
     """One quota's change, as a companion of the object's."""
-    quota, res = load(entry), attempt.request.resource
-    hard = (quota.get("status") or {}).get("hard") or quota.get("spec", {}).get("hard") or {}
+    res = attempt.request.resource
     after = attempt.obj if not attempt.goes and covers(quota, res, attempt.obj) else None
     before = attempt.old if attempt.old is not None and covers(quota, res, attempt.old) else None
     delta = difference(

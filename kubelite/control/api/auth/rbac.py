@@ -138,21 +138,41 @@ class Policy(NamedTuple):
             if subject is None:
                 continue
             if not self._has(reference, where):
-                kind = reference.get("kind", "").lower()
-                missing.append(f'{kind}.{_GROUP} "{reference.get("name", "")}" not found')
+                missing.append(_not_found(reference))
             if any(rule.allows(attributes) for rule in self.rules_of_reference(reference, where)):
                 bound = f'RoleBinding "{name}/{where}"' if where else f'ClusterRoleBinding "{name}"'
                 return (
                     f'RBAC: allowed by {bound} of {reference["kind"]} "{reference["name"]}" to '
                     f"{_called(subject, where)}"
                 )
-        if not missing:
-            return ""
-        return f"RBAC: {missing[0] if len(missing) == 1 else '[' + ', '.join(missing) + ']'}"
+        return f"RBAC: {_listed(missing)}" if missing else ""
+
+    def missing(self, user: User, namespace: str) -> str:
+        """Which roles that bindings of a user refer to are not there; "" for none."""
+        missing = []
+        for (where, _), binding in sorted(self.bindings.items()):
+            reference = binding.get("roleRef") or {}
+            if (
+                where in ("", namespace)
+                and not self._has(reference, where)
+                and any(
+                    subject_is(subject, user, where) for subject in binding.get("subjects") or ()
+                )
+            ):
+                missing.append(_not_found(reference))
+        return _listed(missing)
 
     def _has(self, reference: dict[str, Any], namespace: str) -> bool:
         where = namespace if reference.get("kind") == "Role" else ""
         return (where, reference.get("name", "")) in self.roles
+
+
+def _not_found(reference: dict[str, Any]) -> str:
+    return f'{reference.get("kind", "").lower()}.{_GROUP} "{reference.get("name", "")}" not found'
+
+
+def _listed(errors: list[str]) -> str:
+    return errors[0] if len(errors) == 1 else f"[{', '.join(errors)}]" if errors else ""
 
 
 def covers(owned: Iterable[Rule], wanted: Iterable[Rule]) -> list[Rule]:

@@ -449,6 +449,7 @@ _OWN = tuple(
 
 KINDS: dict[tuple[str, str], Rules] = {
     ("autoscaling", "HorizontalPodAutoscaler"): Rules(
+        field_annotations=(_METRICS, _BEHAVIOR, _CURRENT, _CONDITIONS),
         check_subresource={"status": _check_autoscaler_status},
         may_be_empty=_OWN,
         defaults=_default_autoscaler,

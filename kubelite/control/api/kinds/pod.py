@@ -102,6 +102,10 @@ def _pod_warnings(obj: Object) -> Iterator[str]:
     return warnings.of_pod(obj["metadata"], obj["spec"])
 
 
+def _sent_warnings(obj: Object) -> Iterator[str]:
+    return warnings.app_armor_annotations(obj["metadata"], obj.get("spec") or {})
+
+
 def template_warnings(*steps: str) -> Callable[[Object], Iterator[str]]:
     """The ``warnings`` of a kind that has a pod template at a path."""
 
@@ -198,6 +202,7 @@ KINDS: dict[tuple[str, str], Rules] = {
         warns_on_update=False,
         check_update=_check_pod_update,
         warnings=_pod_warnings,
+        sent_warnings=_sent_warnings,
         columns=columns(
             "Name",
             "Ready",

@@ -69,8 +69,11 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     - ``refused_without_group``: the refusal of a wrong object names its kind, and no group.
     - ``warnings(document)`` yields what a client is told of a new object, and of a changed one
       where it ``warns_on_update``.
+    - ``sent_warnings(document)`` yields what is told of a new object as it was sent, even when it
+      is refused.
     - ``warned_change``: a changed object is warned of only where this field has changed.
     - ``deprecation`` is told with every answer about objects of the kind.
+    - ``field_annotations``: annotations that only the object as a whole has, not its metadata.
     - ``hostname_use``: what the name becomes a host name of, where it does.
     - ``columns`` and ``cells(document, now)``: the row of ``kubectl get``.
     - ``row_conditions(document)``: marks of a row (a pod that has ended).
@@ -112,8 +115,10 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     refused_without_group: bool = False
     warnings: Callable[[Object], Iterator[str]] | None = None
     warns_on_update: bool = True
+    sent_warnings: Callable[[Object], Iterator[str]] | None = None
     warned_change: str = ""
     deprecation: str = ""
+    field_annotations: tuple[str, ...] = ()
     hostname_use: str = ""
     columns: tuple[Column, ...] = NAME_AND_AGE
     cells: Callable[[Object, datetime], list[Any]] = name_and_age

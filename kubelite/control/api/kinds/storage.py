@@ -36,6 +36,7 @@ from kubelite.objects.facts import go_types, names, quantity, schema
 from kubelite.objects.rules import claims
 from kubelite.objects.rules.pods import placement
 from kubelite.objects.rules.pods import warnings as pod_warnings
+from kubelite.objects.rules.pods.resources import is_native
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -261,6 +262,33 @@ _CLAIM = (
     "spec is immutable after creation except resources.requests and volumeAttributesClassName for "
     "bound claims"
 )
+
+
+_RESIZE_STATES = (
+    "ControllerResizeInProgress",
+    "ControllerResizeInfeasible",
+    "NodeResizePending",
+    "NodeResizeInProgress",
+    "NodeResizeInfeasible",
+)
+
+
+def _check_claim_status(new: Object, old: Object) -> Iterator[Cause]:
+    """What a claim's resize has come to, by resource."""
+    path = "status.allocatedResourceStatuses"
+    states = (new.get("status") or {}).get("allocatedResourceStatuses") or {}
+    for resource, state in states.items():
+        yield from _check_claim_resource(resource, path)
+        if state not in _RESIZE_STATES:
+            yield causes.unsupported(path, state, _RESIZE_STATES)
+
+
+def _check_claim_resource(resource: str, path: str) -> Iterator[Cause]:
+    problems = names.qualified(resource)
+    for problem in problems:
+        yield causes.invalid(path, resource, problem)
+    if not problems and is_native(resource) and resource != "storage":
+        yield causes.unsupported(path, resource, ("storage",))
 
 
 def _check_claim_update(new: Object, old: Object) -> Iterator[Cause]:
@@ -643,6 +671,7 @@ KINDS: dict[tuple[str, str], Rules] = {
         may_be_empty=("core.v1.TypedLocalObjectReference.*", "core.v1.TypedObjectReference.*"),
         defaults=default_claim,
         check=_check_claim,
+        check_subresource={"status": _check_claim_status},
         warnings=_claim_warnings,
         check_update=_check_claim_update,
         columns=columns(

@@ -232,16 +232,16 @@ def _check_stateful_set(obj: Object) -> Iterator[Cause]:
         why = "must be 'OrderedReady' or 'Parallel'"
         yield causes.invalid("spec.podManagementPolicy", spec.get("podManagementPolicy"), why)
     yield from _check_stateful_update(spec.get("updateStrategy") or {}, "spec.updateStrategy")
-    for index, claim in enumerate(claims):
-        yield from check_claim_spec(
-            claim.get("spec") or {}, f"spec.volumeClaimTemplates[{index}].spec"
-        )
 
 
 def _check_new_stateful_set(obj: Object) -> Iterator[Cause]:
     service = obj["spec"].get("serviceName", "")
     for problem in names.label(service) if service else ():
         yield causes.invalid("spec.serviceName", service, problem)
+    for index, claim in enumerate(obj["spec"].get("volumeClaimTemplates") or ()):
+        yield from check_claim_spec(
+            claim.get("spec") or {}, f"spec.volumeClaimTemplates[{index}].spec"
+        )
 
 
 def _check_stateful_update(strategy: Object, path: str) -> Iterator[Cause]:
@@ -586,6 +586,7 @@ KINDS: dict[tuple[str, str], Rules] = {
         may_be_empty=("apps.v1.StatefulSetSpec.selector",),
     ),
     ("apps", "DaemonSet"): Rules(
+        field_annotations=(_TEMPLATE_GENERATION,),
         prepare_create=_prepare_daemon_set,
         prepare_update=_prepare_daemon_set_update,
         check_subresource={"status": _check_daemon_set_status},

@@ -172,7 +172,7 @@ def apply(
     others, last = {who: entry for who, entry in held.items() if who != me}, held.get(me)
     wanted = _wanted(res, applied, subresource)
     try:
-        mine = _spoken_of(res, wanted, subresource)
+        mine = _spoken_of(res, _with_nulls(wanted, applied), subresource)
         merged = _merged(
             res,
             base,
@@ -196,6 +196,19 @@ def apply(
     if live is not None and merged == live and result == held:
         return live
     return _with_managers(merged, _encode(_capped(result, now)))
+
+
+def _with_nulls(wanted: Any, applied: Any) -> Any:
+    """What is wanted, with the fields that were given as null: they are spoken of, though they ask
+    for nothing.
+    """
+    if isinstance(wanted, dict) and isinstance(applied, dict):
+        nulls = {key: None for key, value in applied.items() if value is None}
+        below = {key: _with_nulls(value, applied.get(key)) for key, value in wanted.items()}
+        return {**nulls, **below}
+    if isinstance(wanted, list) and isinstance(applied, list) and len(wanted) == len(applied):
+        return [_with_nulls(*pair) for pair in zip(wanted, applied, strict=True)]
+    return wanted
 
 
 def _spoken_of(res: Resource, wanted: Object, subresource: str) -> Fields:

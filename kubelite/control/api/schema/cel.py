@@ -193,7 +193,8 @@ def _kept(
         if run(rule["rule"], variables) is True:
             return
     except (ValueError, TypeError, RuntimeError, LookupError, ArithmeticError) as error:
-        yield causes.invalid(where, _shape(value), f"rule evaluation error: {error}")
+        why = f"{_error_text(error)} evaluating rule: {_fallback(rule)}"
+        yield causes.invalid(where, _shape(value), why)
         return
     yield _cause(rule, variables, value, where)
 
@@ -218,8 +219,24 @@ def run(expression: str, variables: dict[str, Any]) -> Any:
     return _program(expression).execute(context)
 
 
+def _error_text(error: Exception) -> str:
+    """What stopped a rule, as CEL's own library says it."""
+    match error:
+        case KeyError():
+            return f"no such key: {error.args[0]}"
+        case ZeroDivisionError():
+            return "division by zero"
+        case _:
+            return str(error)
+
+
+def _fallback(rule: dict[str, Any]) -> str:
+    """What is said of a broken rule that has no words of its own for this case."""
+    return str(rule.get("message") or "").strip() or f"failed rule: {rule['rule'].strip()}"
+
+
 def _cause(rule: dict[str, Any], variables: dict[str, Any], value: Any, where: str) -> Cause:
-    message = _expressed(rule, variables) or rule.get("message") or f"failed rule: {rule['rule']}"
+    message = _expressed(rule, variables) or _fallback(rule)
     reason = rule.get("reason") or "FieldValueInvalid"
     return (
         causes.invalid(where, _shape(value), message)

@@ -356,9 +356,7 @@ def _structural(schema: Object, path: str, top: bool = False) -> Iterator[Cause]
     if wrong := list(_pattern(schema, path)):
         yield from wrong
     elif "default" in schema:
-        yield from validation.check(
-            {**schema, "default": None}, schema["default"], f"{path}.default"
-        )
+        yield from _default(schema, path, top)
     for junctor in _JUNCTORS:
         for index, part in enumerate(schema.get(junctor) or ()):
             yield from _inside_junctor(part, f"{path}.{junctor}[{index}]", bool(free))
@@ -368,6 +366,16 @@ def _structural(schema: Object, path: str, top: bool = False) -> Iterator[Cause]
         yield causes.required(f"{path}.type", "must not be empty for specified object fields")
     for below, where in _below(schema, path):
         yield from _structural(below, where)
+
+
+def _default(schema: Object, path: str, top: bool) -> Iterator[Cause]:
+    """The default keeps to the schema; that of a whole object says which object it is."""
+    given, where = schema["default"], f"{path}.default"
+    if (top or schema.get(structural_schema.EMBEDDED)) and isinstance(given, dict):
+        for field in ("apiVersion", "kind"):
+            if not given.get(field):
+                yield causes.required(f"{where}.{field}")
+    yield from validation.check({**schema, "default": None}, given, where)
 
 
 def _pattern(schema: Object, path: str) -> Iterator[Cause]:

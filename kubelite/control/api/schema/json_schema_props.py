@@ -67,9 +67,16 @@ def _part(kind: str, value: Any, path: str, unknown: list[str]) -> Any:
     if kind in _SCALARS:
         return _expect(value, *_SCALARS[kind][:1], path, _SCALARS[kind][1])
     try:
-        return structs.write(structs.read(kind, value))
+        return structs.write(structs.read(kind, _without_nulls(value)))
     except msgspec.ValidationError as error:
         raise WrongType(f"{path}: {error}") from None
+
+
+def _without_nulls(value: Any) -> Any:
+    """A struct without the fields that are given as null."""
+    if not isinstance(value, dict):
+        return value
+    return {key: given for key, given in value.items() if given is not None}
 
 
 def _or_bool(value: Any, path: str, unknown: list[str]) -> Any:

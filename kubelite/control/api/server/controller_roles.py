@@ -46,7 +46,8 @@ daemon-set-controller
     create delete patch update read | apps | controllerrevisions
 deployment-controller
     update read | apps extensions | deployments
-    update | apps extensions | deployments/finalizers deployments/status
+    update | apps extensions | deployments/finalizers
+    update | apps extensions | deployments/status
     create delete patch update read | apps extensions | replicasets
     update read | core | pods
 device-taint-eviction-controller

@@ -173,25 +173,26 @@ _SCHEDULER = (
     rule("create", _LEASE, "leases"),
     rule("get update list watch", _LEASE, "leases", "kube-scheduler"),
     rule(EVERY, _LEASE, "leasecandidates"),
-    rule(READ, "resource.k8s.io", "deviceclasses resourceslices"),
-    rule("create delete get list patch update watch", "resource.k8s.io", "resourceclaims"),
+    rule(READ, "resource.k8s.io", "deviceclasses"),
+    rule(READ, "resource.k8s.io", "resourceslices"),
+    rule("create delete", "resource.k8s.io", "resourceclaims"),
+    rule("get list patch update watch", "resource.k8s.io", "resourceclaims"),
     rule("get list patch update watch", "resource.k8s.io", "resourceclaims/status"),
     rule("patch update", "resource.k8s.io", "resourceclaims/binding"),
     rule("get list watch", "core", "nodes"),
     rule("delete get list watch", "core", "pods"),
     rule("create", "core", "bindings pods/binding"),
     rule("patch update", "core", "pods/status"),
-    rule(
-        READ,
-        "core",
-        "replicationcontrollers services persistentvolumeclaims persistentvolumes namespaces",
-    ),
-    rule(READ, "apps", "replicasets statefulsets"),
+    rule("update", "core", "pods/finalizers"),
+    rule(READ, "core", "replicationcontrollers services"),
+    rule(READ, "core", "persistentvolumeclaims persistentvolumes"),
+    rule(READ, "core", "namespaces"),
+    rule(READ, "apps extensions", "replicasets"),
+    rule(READ, "apps", "statefulsets"),
     rule(READ, "policy", "poddisruptionbudgets"),
-    rule(
-        READ,
-        "storage.k8s.io",
-        "csinodes csidrivers csistoragecapacities volumeattachments",
+    *(
+        rule(READ, "storage.k8s.io", resource)
+        for resource in ("csinodes", "csidrivers", "csistoragecapacities", "volumeattachments")
     ),
     rule("create", "authentication.k8s.io", "tokenreviews"),
     rule("create", "authorization.k8s.io", "subjectaccessreviews"),
@@ -200,9 +201,10 @@ _CONTROLLERS = (
     _EVENTS,
     rule("create", _LEASE, "leases"),
     rule("get update", _LEASE, "leases", "kube-controller-manager"),
-    rule("create get update", "core", "secrets serviceaccounts"),
+    rule("create", "core", "secrets serviceaccounts"),
+    rule("update", "core", "secrets serviceaccounts"),
     rule("delete", "core", "secrets"),
-    rule("get", "core", "configmaps namespaces"),
+    rule("get", "core", "configmaps namespaces secrets serviceaccounts"),
     rule("create", "core", "serviceaccounts/token"),
     rule("create", "authentication.k8s.io", "tokenreviews"),
     rule("create", "authorization.k8s.io", "subjectaccessreviews"),
@@ -337,7 +339,8 @@ CLUSTER_ROLES: tuple[Object, ...] = (
     role("system:kube-scheduler", *_SCHEDULER),
     role(
         "system:volume-scheduler",
-        rule("get list patch update watch", "core", "persistentvolumes persistentvolumeclaims"),
+        rule("get list patch update watch", "core", "persistentvolumes"),
+        rule("get list patch update watch", "core", "persistentvolumeclaims"),
         rule(READ, "storage.k8s.io", "storageclasses"),
     ),
     role("system:kube-controller-manager", *_CONTROLLERS),
@@ -433,7 +436,8 @@ ROLES: tuple[Object, ...] = (
     *(
         role(
             f"system::leader-locking-{component}",
-            rule("create get list update watch", _LEASE, "leases leasecandidates"),
+            rule("create get list update watch", _LEASE, "leases"),
+            rule("create get list update watch", _LEASE, "leasecandidates"),
             namespace=_SYSTEM,
         )
         for component in _LEADERS

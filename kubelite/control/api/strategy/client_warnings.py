@@ -19,6 +19,12 @@ if TYPE_CHECKING:
 _RECOMMENDED = "which can result in surprising behavior; a DNS label is recommended"
 
 
+def on_sent(res: Resource, obj: Object) -> list[str]:
+    """What is odd about a new object before anything is written into it."""
+    sent_warnings = rules_of(res).sent_warnings if res.crd is None else None
+    return list(sent_warnings(obj)) if sent_warnings is not None else []
+
+
 def on_create(res: Resource, obj: Object) -> list[str]:
     """What is odd about a new object."""
     rules = rules_of(res)

@@ -177,4 +177,13 @@ def render_table(
 
 def _builtin_layout(res: Resource) -> tables.Layout:
     rules = rules_of(res)
-    return tables.layout(rules.columns, rules.cells, rules.row_conditions)
+    return tables.layout(
+        rules.columns, rules.cells, rules.row_conditions, lambda obj: partial(res, obj)
+    )
+
+
+def partial(res: Resource, obj: dict[str, Any]) -> dict[str, Any]:
+    """An object reduced to its metadata. Kubernetes takes them from the object as it has it inside,
+    where what some annotations say is in fields.
+    """
+    return tables.partial(obj, () if res.crd is not None else rules_of(res).field_annotations)

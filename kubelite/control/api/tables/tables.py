@@ -10,7 +10,7 @@ from kubelite.lib.json import Object
 from kubelite.objects.facts import ages
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Container, Iterable
     from datetime import datetime
 
     from kubelite.control.api.tables.columns import Column
@@ -19,21 +19,33 @@ META = "meta.k8s.io/v1"
 _AGE = {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}
 
 
+def partial(obj: Object, unread: Container[str] = ()) -> Object:
+    """An object reduced to its metadata, without the annotations ``unread``."""
+    metadata = obj.get("metadata") or {}
+    if unread and (annotations := metadata.get("annotations")):
+        metadata = {key: value for key, value in metadata.items() if key != "annotations"}
+        if kept := {key: text for key, text in annotations.items() if key not in unread}:
+            metadata["annotations"] = kept
+    return {"kind": "PartialObjectMetadata", "apiVersion": META, "metadata": metadata}
+
+
 class Layout(NamedTuple):
     """How a kind's objects become rows: the column definitions, the cells of a row, its marks."""
 
     definitions: list[Object]
     cells: Callable[[Object, datetime], list[Any]]
     conditions: Callable[[Object], list[Object]] | None = None
+    reduced: Callable[[Object], Object] = partial
 
 
 def layout(
     columns: Iterable[Column],
     cells: Callable[[Object, datetime], list[Any]],
-    conditions: Callable[[Object], list[Object]] | None = None,
+    conditions: Callable[[Object], list[Object]] | None,
+    reduced: Callable[[Object], Object],
 ) -> Layout:
-    """The layout of a built-in kind."""
-    return Layout([_defined(column) for column in columns], cells, conditions)
+    """The layout of a built-in kind; ``reduced`` gives its objects with their metadata only."""
+    return Layout([_defined(column) for column in columns], cells, conditions, reduced)
 
 
 def _defined(column: Column) -> Object:
@@ -75,7 +87,7 @@ def _row(form: Layout, obj: Object, now: datetime, include: str) -> Object:
         row["conditions"] = conditions
     row["object"] = None
     if include != "None":
-        row["object"] = obj if include == "Object" else partial(obj)
+        row["object"] = obj if include == "Object" else form.reduced(obj)
     return row
 
 
@@ -134,21 +146,7 @@ def _shown(value: Any) -> str:
     return jsonpath.printed(value)
 
 
-def partial(obj: Object) -> Object:
-    """An object reduced to its metadata."""
-    return {
-        "kind": "PartialObjectMetadata",
-        "apiVersion": META,
-        "metadata": obj.get("metadata") or {},
-    }
-
-
 def partial_list(objs: list[Object], metadata: Object) -> Object:
-    """A list of objects reduced to their metadata."""
+    """A list of objects that are reduced to their metadata."""
     kind = "PartialObjectMetadataList"
-    return {
-        "kind": kind,
-        "apiVersion": META,
-        "metadata": metadata,
-        "items": [partial(obj) for obj in objs],
-    }
+    return {"kind": kind, "apiVersion": META, "metadata": metadata, "items": objs}

@@ -78,7 +78,7 @@ def shown(
         )
         return json_answer(table, code, headers=headers)
     return json_answer(
-        tables.partial(obj) if form.name == "partial" else obj, code, headers=headers
+        strategy.partial(res, obj) if form.name == "partial" else obj, code, headers=headers
     )
 
 
@@ -227,7 +227,9 @@ def shown_list(request: Request, objs: list[dict[str, Any]], metadata: dict[str,
         )
         return json_answer(table)
     if form.name == "partial":
-        return json_answer(tables.partial_list(objs, metadata))
+        return json_answer(
+            tables.partial_list([strategy.partial(res, obj) for obj in objs], metadata)
+        )
     return _listed(res, [encode(obj) for obj in objs], metadata)
 
 

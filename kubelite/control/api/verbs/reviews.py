@@ -206,6 +206,8 @@ async def _self_rules(context: Context, request: Request) -> Answer:
         "nonResourceRules": paths,
         "incomplete": False,
     }
+    if missing := context.authorizer.policy().missing(request.user, namespace):
+        status["evaluationError"] = missing
     if GROUP in request.user.groups:  # what its pods open to a node is no list of rules
         status |= {
             "incomplete": True,

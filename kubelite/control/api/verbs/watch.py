@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kubelite.control.api.auth.authentication import offered
 from kubelite.control.api.strategy import strategy
-from kubelite.control.api.tables import tables
 from kubelite.control.api.verbs.read import (
     check_match,
     include,
@@ -200,7 +199,7 @@ class _Lines:
             return b'{"type":"%b","object":%b}\n' % (kind.encode(), entry.value)
         obj = strategy.served(self._res, _recent.load(entry))
         if self._form == "partial":
-            obj = tables.partial(obj)
+            obj = strategy.partial(self._res, obj)
         elif self._form == "table":
             metadata = {"resourceVersion": str(entry.revision)}
             obj = strategy.render_table(
@@ -249,7 +248,7 @@ class _Lines:
                 self._res, [], now=datetime.now(UTC), columns=False, metadata=metadata
             )
         elif self._form == "partial":
-            obj = tables.partial(obj)
+            obj = strategy.partial(self._res, obj)
         return self.encoded("BOOKMARK", obj)
 
 

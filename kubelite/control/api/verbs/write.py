@@ -28,7 +28,7 @@ from kubelite.control.api.verbs.identity import (
 )
 from kubelite.control.api.verbs.read import entry_of, shown
 from kubelite.control.api.verbs.write_options import write_options
-from kubelite.control.api.wire import codec
+from kubelite.control.api.wire import causes, codec
 from kubelite.control.api.wire.answer import Answer, warnings
 from kubelite.control.api.wire.aside import aside
 from kubelite.control.api.wire.documents import copy, encode, load
@@ -152,7 +152,7 @@ def _is_json(content_type: str) -> bool:
 
 
 def _check_custom_kind(res: Resource, value: dict[str, Any], data: bytes, mode: str) -> None:
-    """A custom object says what it is: nothing else does. Raises StatusError 400."""
+    """A custom object says what it is: nothing else does. Raises StatusError 400, 422."""
     for name in ("kind", "apiVersion"):
         if not value.get(name):
             field = "Kind" if name == "kind" else name
@@ -166,6 +166,12 @@ def _check_custom_kind(res: Resource, value: dict[str, Any], data: bytes, mode: 
         if mode == "Warn":
             error.warnings = warnings(structural_schema.unknown_without_schema(value))
         raise error
+    if value["kind"] != res.kind:
+        # Defaults are those of the kind, and this is another: it is judged without them.
+        wrong = causes.invalid("kind", value["kind"], f"must be {res.kind}")
+        name = (value.get("metadata") or {}).get("name") or ""
+        others = strategy.validate_create(res, value)
+        raise invalid(res, name, [wrong, *others], str(value["kind"]))
 
 
 def check_kind(res: Resource, value: dict[str, Any]) -> None:
@@ -205,6 +211,7 @@ async def create_object(
     attempt = Attempt(context, request, "CREATE", obj, None, options.dry_run, warning_texts)
     with _warned(attempt):
         await context.admission.mutate(attempt)
+        attempt.warnings += client_warnings.on_sent(res, attempt.obj)
         new, more_warnings = await aside(options.size, _prepared, res, attempt.obj)
         attempt.warnings += more_warnings
         attempt.obj = custom_definitions.settle(context.registry, res, new)
@@ -263,9 +270,9 @@ async def _store_new(context: Context, attempt: Attempt, size: int) -> Result:
     raise internal("the object could not be written because of constant changes beside it")
 
 
-def _refuse_invalid(res: Resource, obj: dict[str, Any], causes: list[Cause]) -> None:
-    if causes:
-        raise invalid(strategy.refused_as(res), obj["metadata"].get("name", ""), causes)
+def _refuse_invalid(res: Resource, obj: dict[str, Any], problems: list[Cause]) -> None:
+    if problems:
+        raise invalid(strategy.refused_as(res), obj["metadata"].get("name", ""), problems)
 
 
 async def update(context: Context, request: Request) -> Answer:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kubelite.objects.facts import quantity
+from kubelite.objects.rules.pods.annotations import APP_ARMOR
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,11 +48,12 @@ _ANNOTATIONS = {
 }
 _BY_CONTAINER = {
     "container.seccomp.security.alpha.kubernetes.io/": (_SECCOMP, "seccompProfile"),
-    "container.apparmor.security.beta.kubernetes.io/": (
+    APP_ARMOR: (
         'deprecated since v1.30; use the "appArmorProfile" field instead',
         "appArmorProfile",
     ),
 }
+_OF_POD = "metadata.annotations"
 _DISTINCT = {"hostAliases": "ip", "imagePullSecrets": "name"}
 _BYTES = ("memory", "ephemeral-storage")
 _NO_POD = "a null labelSelector results in matching no pod"
@@ -161,19 +163,34 @@ def _annotations(given: Object, spec: Object, path: str) -> Iterator[str]:
     for key, message in _ANNOTATIONS.items():
         if key in given and not (message == _SECCOMP and own.get("seccompProfile")):
             yield f"{path}[{key}]: {message}"
+    for kind in _BY_CONTAINER:
+        if kind != APP_ARMOR or path != _OF_POD:
+            yield from _by_container(kind, given, spec, path)
+
+
+def app_armor_annotations(metadata: Object, spec: Object) -> Iterator[str]:
+    """The profiles that a new pod names by annotations only, as it is sent: later they are in
+    fields.
+    """
+    yield from _by_container(APP_ARMOR, metadata.get("annotations") or {}, spec, _OF_POD)
+
+
+def _by_container(kind: str, given: Object, spec: Object, path: str) -> Iterator[str]:
+    """The annotations of one kind that name a container without such a field."""
+    message, field = _BY_CONTAINER[kind]
+    own = spec.get("securityContext") or {}
     containers = {
         container.get("name", ""): container.get("securityContext") or {}
         for container in _all(spec)
     }
     for key in given:
-        for prefix, (message, field) in _BY_CONTAINER.items():
-            name = key.removeprefix(prefix)
-            if (
-                key.startswith(prefix)
-                and name in containers
-                and not (containers[name].get(field) or own.get(field))
-            ):
-                yield f"{path}[{key}]: {message}"
+        name = key.removeprefix(kind)
+        if (
+            key.startswith(kind)
+            and name in containers
+            and not (containers[name].get(field) or own.get(field))
+        ):
+            yield f"{path}[{key}]: {message}"
 
 
 def _all(spec: Object) -> list[Object]:

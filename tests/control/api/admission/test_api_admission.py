@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from kubelite.control.api.server.lifecycle import Options
 from kubelite.control.store.sqlite import SQLite
 from tests.control.world import CONFIG, PODS, cluster, config_map, pod
 
@@ -87,6 +88,19 @@ async def test_a_new_quota_counts_what_is_there(tmp_path: Path) -> None:
         assert (await api.create(CONFIG, config_map("b"))).code == 403
         await api.patch(f"{SPACE}/resourcequotas/q", {"spec": {"hard": {"count/configmaps": "3"}}})
         assert (await api.create(CONFIG, config_map("b"))).code == 201
+
+
+async def test_where_no_controller_runs_a_quota_limits_what_somebody_has_counted(
+    tmp_path: Path,
+) -> None:
+    async with cluster(tmp_path, options=Options("", beside=())) as api:
+        one = {"count/configmaps": "1"}
+        await api.create(f"{SPACE}/resourcequotas", quota(**one))
+        (await api.create(CONFIG, config_map("a"))).ok()
+        assert (await api.get(f"{SPACE}/resourcequotas/q")).ok()["status"] == {}
+        counted = {"status": {"hard": one, "used": one}}
+        (await api.patch(f"{SPACE}/resourcequotas/q/status", counted)).ok()
+        assert (await api.create(CONFIG, config_map("b"))).code == 403
 
 
 async def test_services_get_addresses_and_ports(tmp_path: Path) -> None:

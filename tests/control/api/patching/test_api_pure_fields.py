@@ -68,8 +68,16 @@ def test_an_applied_object_is_owned_as_it_was_given():
 def test_applying_the_same_again_is_nothing():
     live = applied(None, DEPLOYMENT)
     assert applied(live, DEPLOYMENT, now=LATER) is live
-    written_otherwise = edited(DEPLOYMENT, metadata__creationTimestamp=None, spec__paused=None)
+    written_otherwise = edited(DEPLOYMENT, metadata__creationTimestamp=None)
     assert applied(live, written_otherwise, now=LATER) is live
+
+
+def test_a_field_that_is_given_as_null_is_owned_with_its_default():
+    made = applied(None, edited(DEPLOYMENT, metadata__creationTimestamp=None, spec__replicas=None))
+    owned = entries(made)[("me", "Apply")]
+    assert made["spec"]["replicas"] == 1
+    assert owned["f:spec"]["f:replicas"] == {}
+    assert "f:metadata" not in owned
 
 
 def test_values_are_compared_in_canonical_form():

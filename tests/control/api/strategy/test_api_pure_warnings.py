@@ -156,3 +156,15 @@ def test_other_kinds(given, said):
     found = client_warnings.on_create(res(given["apiVersion"], given["kind"]), given)
     assert len(found) == bool(said)
     assert said in "".join(found)
+
+
+def test_a_profile_in_an_annotation_is_told_as_the_pod_is_sent():
+    key = "container.apparmor.security.beta.kubernetes.io/web"
+    sent = edited(POD, metadata__annotations={key: "runtime/default", "x": "y"})
+    told = f'metadata.annotations[{key}]: deprecated since v1.30; use the "appArmorProfile" field'
+    assert client_warnings.on_sent(PODS, sent) == [f"{told} instead"]
+    assert client_warnings.on_create(PODS, sent) == []
+    own = {"appArmorProfile": {"type": "RuntimeDefault"}}
+    named = edited(sent, spec__containers__0__securityContext=own)
+    assert client_warnings.on_sent(PODS, named) == []
+    assert client_warnings.on_sent(DEPLOYMENTS, DEPLOYMENT) == []

@@ -320,11 +320,22 @@ def test_a_table_and_what_its_rows_carry():
 
 
 def test_a_list_of_metadata():
-    made = tables.partial_list([POD], {"resourceVersion": "5"})
+    made = tables.partial_list([tables.partial(POD)], {"resourceVersion": "5"})
     assert (made["kind"], made["items"][0]["metadata"]) == (
         "PartialObjectMetadataList",
         POD["metadata"],
     )
+
+
+def test_metadata_alone_lack_the_annotations_that_stand_for_fields():
+    counted, own = {"deprecated.daemonset.template.generation": "1"}, {"a": "b"}
+    for annotations, kept in ((counted, {}), ({**counted, **own}, {"annotations": own})):
+        obj = {"metadata": {"name": "d", "annotations": annotations}, "spec": {}}
+        daemon_set = res("apps/v1", "DaemonSet")
+        assert strategy.partial(daemon_set, obj)["metadata"] == {"name": "d", **kept}
+        assert strategy.partial(res("v1", "Pod"), obj)["metadata"] == obj["metadata"]
+        (row,) = strategy.render_table(daemon_set, [obj], now=NOW)["rows"]
+        assert row["object"]["metadata"] == {"name": "d", **kept}
 
 
 def columns(*given):
