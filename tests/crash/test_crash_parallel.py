@@ -19,9 +19,9 @@ from hypothesis import strategies as st
 
 from kubelite.node.kubelet.act import pod_events
 from kubelite.node.kubelet.pods.pods import Pods
-from kubelite.node.runtime.errors import Conflict, NotFound
+from kubelite.node.runtime.errors import Conflict, NotFound, NotRunning
 from kubelite.node.runtime.ledger import Ledger
-from kubelite.node.runtime.records import ContainerRecord
+from kubelite.node.runtime.records import ContainerRecord, PodRecord
 from kubelite.objects.pod.pod import Pod
 from kubelite.objects.rules.pods import defaults
 from kubelite.testing.host import difference, snapshot
@@ -29,27 +29,30 @@ from tests.crash.crashworld import SECONDS, Ward, child, ended, quiet
 from tests.e2e.world import SLOW
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
-VERBS = ("up", "update", "down", "stop", "start", "restart")
+VERBS = ("up", "update", "down", "stop", "start", "restart", "pause", "unpause")
 REFUSED = 3
 """The exit code of a command that was refused because of what the other one did."""
+UNSEEN = 4
+"""The exit code of a command that was about to overwrite a record that it had not read."""
 ROUNDS = int(os.environ.get("KUBELITE_INTERLEAVINGS", "10")) // SLOW + 1
 
 
 def ward(tmp_path: Path) -> Ward:
     """A pod that needs no agent: an init container and a main one, each leaving a token per
-    start.
+    start. The main one says goodbye when it is asked to end.
     """
     tokens = tmp_path / "tokens"
     tokens.mkdir()
 
     def container(name: str, script: str, **more: Any) -> dict[str, Any]:
-        words = ["sh", "-c", f"echo token >> /tokens/{name}; {script}"]
+        bye = "trap 'echo bye >> /tokens/bye; exit 0' TERM"
+        words = ["sh", "-c", f"{bye}; echo token >> /tokens/{name}; {script}"]
         mounts = [{"name": "tokens", "mountPath": "/tokens"}]
         return {"name": name, "image": "host", "command": words, "volumeMounts": mounts, **more}
 
     def spec(value: str) -> Pod:
         env = [{"name": "WHICH", "value": value}]
-        wait = "trap 'exit 0' TERM; while :; do sleep 0.02; done"
+        wait = "while :; do sleep 0.02; done"
         parts = {
             "restartPolicy": "Never",
             "terminationGracePeriodSeconds": 5,
@@ -79,12 +82,42 @@ def stop_at(number: int) -> Callable[[str], None]:
 
 def command(made: Ward, verb: str, trace: Callable[[str], None] = quiet) -> int:
     def act() -> None:
+        refuse_unseen_writes()
         try:
             made.verb(verb, trace)
-        except (NotFound, Conflict):
+        except (NotFound, Conflict, NotRunning):
             os._exit(REFUSED)
 
     return child(act)
+
+
+def refuse_unseen_writes() -> None:
+    """Ends this process where it writes a pod's record that it read before the last change of it:
+    what another command has put on record would be lost.
+    """
+    read, save = Ledger.pod, Ledger.save_pod
+    seen: dict[int, tuple[PodRecord, bytes]] = {}
+
+    def on_disk(ledger: Ledger, uid: str) -> bytes:
+        path = Path(ledger.home.pod(uid), "pod.json")
+        return path.read_bytes() if path.exists() else b""
+
+    def noted_read(self: Ledger, uid: str) -> PodRecord | None:
+        before = on_disk(self, uid)
+        record = read(self, uid)
+        if record is not None:
+            seen[id(record)] = record, before
+        return record
+
+    def checked_save(self: Ledger, record: PodRecord) -> None:
+        known = seen.get(id(record))
+        if known is not None and known[1] != on_disk(self, record.uid):
+            os.write(2, b"a record was to be overwritten that had changed meanwhile\n")
+            os._exit(UNSEEN)
+        save(self, record)
+        seen[id(record)] = record, on_disk(self, record.uid)
+
+    Ledger.pod, Ledger.save_pod = noted_read, checked_save  # type: ignore[method-assign]
 
 
 def has_stopped(pid: int) -> bool:
@@ -132,10 +165,16 @@ def test_a_parallel_up_waits_and_starts_nothing_twice(tmp_path: Path, number: in
 @example("up", "down", 12, False)
 @example("down", "up", 2, True)
 @example("update", "stop", 4, True)
+@example("update", "down", 1, True)
+@example("pause", "down", 1, True)
+@example("pause", "restart", 1, True)
+@example("pause", "update", 1, True)
 def test_any_two_commands_in_any_order(
     tmp_path_factory: pytest.TempPathFactory, first: str, second: str, number: int, is_up: bool
 ) -> None:
-    """Both end, refused at most, and what they leave is one whole pod or none."""
+    """Both end, refused at most, and what they leave is one whole pod or none. Neither overwrites
+    what the other has recorded, and each container that was to end was told so.
+    """
     root = tmp_path_factory.mktemp("pair")
     made = ward(root)
     before = snapshot(root / "k")
@@ -153,8 +192,9 @@ def test_any_two_commands_in_any_order(
     if pod is not None:
         (record,) = Ledger(made.home).pods()
         assert record.stage == "created"
-        made.verb("down", grace=0)
+        made.verb("down")
     assert made.get() is None
+    assert tokens(made, "bye") >= tokens(made, "main"), "a container was killed"
     made.until(lambda: difference(before, snapshot(root / "k")) == [], "nothing is left", SECONDS)
 
 

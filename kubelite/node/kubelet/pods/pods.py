@@ -387,6 +387,7 @@ class Pods:
             if not worker.any_running:
                 raise NotRunning(f'no container of pod "{name}" is running')
             state.record.paused = True
+            self._trace("record that the pod is paused")
             state.save()
             with CgroupTree(read_world(), self._home.cgroup) as tree:
                 control.freeze(tree, state.uid)
