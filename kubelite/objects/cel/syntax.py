@@ -7,8 +7,9 @@ the names that messages have for them: ``_>_``, ``_[_]``, ``@in``.
 from __future__ import annotations
 
 import re
-from functools import lru_cache
 from typing import Any, NamedTuple
+
+from kubelite.lib.text_cache import LONGEST_EXPRESSION, remember_short
 
 MAX_DEPTH = 100
 _TOKEN = re.compile(
@@ -58,7 +59,7 @@ class _Token(NamedTuple):
     at: int
 
 
-@lru_cache(1024)
+@remember_short(256, LONGEST_EXPRESSION)
 def parse(text: str) -> Node:
     """The tree of an expression. Raises UnreadableExpression."""
     reader = _Reader(_tokens(text))

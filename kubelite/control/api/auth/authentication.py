@@ -11,7 +11,6 @@ import csv
 import hmac
 import re
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
@@ -19,7 +18,7 @@ from kubelite.control.api.wire.attributes import AuthorizationAttributes
 from kubelite.control.api.wire.documents import load
 from kubelite.control.api.wire.request import User
 from kubelite.control.api.wire.status import bad_request, forbidden, unauthorized
-from kubelite.lib.text_cache import remember_short
+from kubelite.lib.text_cache import remember_short, remember_short_calls
 from kubelite.objects.facts import names
 
 if TYPE_CHECKING:
@@ -163,7 +162,7 @@ def offered(protocols: str) -> tuple[str, list[str]]:
     return f"Bearer {token}", others
 
 
-@lru_cache(1024)
+@remember_short_calls(1024)
 def certified(subject: tuple[tuple[str, str], ...]) -> User:
     """The user of a certificate, from the names in its subject."""
     name = next((value for key, value in subject if key == "commonName"), "")

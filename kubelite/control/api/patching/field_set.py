@@ -8,7 +8,6 @@ others. Keys are kept sorted. Nothing is changed in place.
 
 from __future__ import annotations
 
-from functools import lru_cache
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -23,6 +22,7 @@ from kubelite.control.api.schema.ownership_shape import (
     parts,
     require_keys,
 )
+from kubelite.lib.text_cache import remember_short_calls
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -138,7 +138,7 @@ def _member_with_parts(shape: Shape, value: Any) -> Fields:
 
 
 # Most structs in a list, such as environment variables, have nothing but leaves.
-@lru_cache(4096)
+@remember_short_calls(4096)
 def _member_with_leaves(shape: Shape, keys: tuple[str, ...]) -> Fields | None:
     """An element with such fields of a struct of the schema table; None unless all are leaves."""
     fields = parts(shape, keys)

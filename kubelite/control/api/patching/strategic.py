@@ -43,21 +43,31 @@ class _Way(NamedTuple):
     whole: bool
 
 
-@cache
+_UNKNOWN = _Way("", False, "", False)
+
+
 def _way(name: str, field: str) -> _Way:
-    """``name`` is a definition, or ``{TYPE`` for a map whose values are of a type."""
+    """``name`` is a definition, or ``{TYPE`` for a map whose values are of a type. Fields are a
+    client's choice and not remembered.
+    """
     if name[:1] == "{":
         return _Way(name[1:].lstrip("["), False, "", False)
-    definition = schema.definition(name).fields.get(field) if name else None
-    if definition is None:
-        return _Way("", False, "", False)
-    inside = definition.type[1:] if definition.type[0] == "[" else definition.type
-    listed = definition.type[0] == "["
+    return _ways(name).get(field, _UNKNOWN) if name else _UNKNOWN
+
+
+@cache
+def _ways(definition: str) -> dict[str, _Way]:
+    """How the fields of a definition are patched."""
+    return {name: _declared(field) for name, field in schema.definition(definition).fields.items()}
+
+
+def _declared(field: schema.Field) -> _Way:
+    listed = field.type[0] == "["
     return _Way(
-        inside,
-        listed and "merge" in definition.strategies,
-        definition.merge_key,
-        "replace" in definition.strategies,
+        field.type[1:] if listed else field.type,
+        listed and "merge" in field.strategies,
+        field.merge_key,
+        "replace" in field.strategies,
     )
 
 

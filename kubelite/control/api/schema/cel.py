@@ -16,6 +16,7 @@ from kubelite.control.api.schema.cel_values import converted
 from kubelite.control.api.schema.structural_schema import children
 from kubelite.control.api.wire import causes
 from kubelite.control.api.wire.status import Cause
+from kubelite.lib.text_cache import LONGEST_EXPRESSION, remember_short
 from kubelite.objects.cel import checker, types
 from kubelite.objects.cel.syntax import UnreadableExpression
 
@@ -93,7 +94,7 @@ def is_transition(rule: str) -> bool:
     return _OLD.search(rule) is not None
 
 
-@lru_cache(512)
+@remember_short(256, LONGEST_EXPRESSION)
 def _program(rule: str) -> Any:
     import cel
 

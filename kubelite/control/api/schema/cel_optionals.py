@@ -4,9 +4,9 @@ written as calls that it can. Pure.
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from kubelite.lib.text_cache import LONGEST_EXPRESSION, remember_short
 from kubelite.objects.cel.syntax import UnreadableExpression, parse
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 FUNCTION = "optionalField"
 
 
-@lru_cache(1024)
+@remember_short(256, LONGEST_EXPRESSION)
 def as_calls(expression: str) -> str:
     """The expression with optional steps as calls; itself where it has none, or cannot be read."""
     if ".?" not in expression and "[?" not in expression:

@@ -5,8 +5,9 @@ Pure.
 from __future__ import annotations
 
 import re
-from functools import lru_cache
 from typing import NamedTuple
+
+from kubelite.lib.text_cache import LONGEST_EXPRESSION, remember_short
 
 _LOOPS = ("all", "exists", "exists_one", "existsOne", "map", "filter")
 _BUILDERS = ("map", "filter")
@@ -51,7 +52,7 @@ class _Open(NamedTuple):
     begin: int
 
 
-@lru_cache(1024)
+@remember_short(256, LONGEST_EXPRESSION)
 def loops(rule: str) -> tuple[Loop, ...]:
     """The outermost loops of a rule: ``all``, ``exists``, ``exists_one``, ``map``, ``filter``."""
     stack: list[_Open | None] = []  # for each open bracket

@@ -12,10 +12,10 @@ import base64
 import binascii
 import re
 from datetime import datetime, timedelta
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from kubelite.control.api.schema.structural_schema import children
+from kubelite.lib.text_cache import remember_short
 
 if TYPE_CHECKING:
     from kubelite.control.api.schema.cel_text import Loop, Step
@@ -33,7 +33,7 @@ _UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6,
 _DURATION = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(h|ms|us|µs|ns|m|s)")
 
 
-@lru_cache(1024)
+@remember_short(1024)
 def spelled(name: str) -> str | None:
     """How a rule names a property; None where it cannot."""
     if name in _RESERVED:

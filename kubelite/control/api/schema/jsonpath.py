@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import json
 import re
-from functools import lru_cache
 from typing import Any, NamedTuple
+
+from kubelite.lib.text_cache import remember_short
 
 _STEP = re.compile(
     r"""\.?(?P<name>(?:[^.\[\]\\'"()@?*]|\\.)+)"""
@@ -34,7 +35,7 @@ class Step(NamedTuple):
     test: tuple[tuple[Step, ...], str, Any] | None = None
 
 
-@lru_cache(512)
+@remember_short(512)
 def parse(text: str) -> tuple[Step, ...]:
     """The steps of a path, with or without braces and a leading dollar. Raises PathError."""
     path = text.strip().removeprefix("{").removesuffix("}").removeprefix("$")

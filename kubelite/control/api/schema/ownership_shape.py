@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from kubelite.control.api.schema import structural_schema
+from kubelite.lib.text_cache import remember_short_calls
 from kubelite.objects.facts import schema
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def parts(shape: Shape, keys: Iterable[str]) -> Sequence[tuple[str, str, Shape]]
 
 
 # Documents of one kind mostly have the same fields.
-@lru_cache(4096)
+@remember_short_calls(4096)
 def _struct_parts(name: str, keys: tuple[str, ...]) -> tuple[tuple[str, str, Shape], ...]:
     known = _fields(name)
     return tuple((key, *(known.get(key) or ("f:" + key, LEAF))) for key in sorted(keys))
@@ -178,7 +179,7 @@ def key_of(shape: Shape, element: Any) -> str:
     )
 
 
-@lru_cache(4096)
+@remember_short_calls(4096)
 def _named(key: str, name: str) -> str:
     """What most items are told apart by: one name, and the same names come again and again."""
     return "k:" + encoded({key: name})

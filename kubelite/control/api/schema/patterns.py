@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 MAX_MEMORY = 8 << 20  # bytes that one compiled pattern and its states may take
+_COMPILED = 256
+"""Compiled patterns that are kept. A text of a few characters may become a megabyte."""
 
 
 def _options() -> Any:
@@ -24,7 +26,7 @@ def _options() -> Any:
     return options
 
 
-@lru_cache(1024)
+@lru_cache(_COMPILED)
 def _compiled(text: str) -> Any:
     try:
         return re2.compile(text, _options())

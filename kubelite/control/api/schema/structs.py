@@ -13,12 +13,12 @@ import binascii
 import keyword
 import re
 from datetime import UTC, datetime
-from functools import cache, lru_cache
+from functools import cache
 from typing import Annotated, Any
 
 import msgspec
 
-from kubelite.lib.text_cache import remember_short
+from kubelite.lib.text_cache import remember_short, remember_short_calls
 from kubelite.objects.facts import quantity, schema
 
 _SCALARS: dict[str, tuple[Any, Any]] = {
@@ -262,7 +262,7 @@ def _amount(text: str) -> Amount:
         raise ValueError(_NO_SUFFIX if _PLAIN_NUMBER.match(text) else _NO_QUANTITY) from None
 
 
-@lru_cache(4096)
+@remember_short_calls(4096)
 def moment(text: str, precision: str = "seconds") -> str:
     """An RFC 3339 time in UTC, to the second or the microsecond. Raises ValueError."""
     try:

@@ -54,6 +54,10 @@ def check(schema: Schema, value: Any, path: str = "") -> Iterator[Cause]:
         yield from check(below, value[key], (path + step).lstrip("."))
 
 
+_FEW = 64
+"""Choices that are compared one by one."""
+
+
 class _Same:
     """A list of a schema, told from others by being the same one: lists have no hash."""
 
@@ -67,13 +71,15 @@ class _Same:
         return isinstance(other, _Same) and other.values is self.values
 
 
-@lru_cache(256)
+@lru_cache(16)
 def _texts(listed: _Same) -> frozenset[str]:
     return frozenset(value for value in listed.values if isinstance(value, str))
 
 
 def _is_in(listed: list[Any], value: Any) -> bool:
-    return value in _texts(_Same(listed)) if isinstance(value, str) else value in listed
+    if len(listed) <= _FEW or not isinstance(value, str):
+        return value in listed
+    return value in _texts(_Same(listed))
 
 
 def _type(schema: Schema, value: Any, path: str) -> Cause | None:

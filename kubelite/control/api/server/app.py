@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import logging
 from datetime import UTC, datetime
-from functools import lru_cache
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs
 
@@ -393,13 +392,9 @@ def _with_flow(answer: Answer | Stream, classified: Classified) -> Answer | Stre
 def _counted_as(request: Request) -> Target:
     """The labels of a request in the metrics."""
     scope = "resource" if request.name else "namespace" if request.namespace else "cluster"
-    return _target(request.resource, request.verb, request.sub, scope)
-
-
-@lru_cache(4096)
-def _target(res: Resource, verb: str, sub: str, scope: str) -> Target:
+    res, verb = request.resource, request.verb
     method = {"create": "POST", "update": "PUT"}.get(verb, verb.upper())
-    return Target(method, res.group, res.version, res.plural, sub, scope)
+    return Target(method, res.group, res.version, res.plural, request.sub, scope)
 
 
 def _refused(error: StatusError, raw: RawRequest) -> Answer:

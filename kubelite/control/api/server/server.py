@@ -10,6 +10,7 @@ from asyncio import sslproto
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+import yarl._url
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
@@ -31,6 +32,19 @@ GOODBYE_SECONDS = 2.0
 PIECE = 256 << 10
 TLS_BUFFER = 32 << 10
 GZIP_BYTES, GZIP_LEVEL = 128 << 10, 1  # as kube-apiserver has them
+
+
+def _remember_no_urls() -> None:
+    """aiohttp's parser makes a URL of each request line, before anybody is asked who he is, and
+    yarl remembers the last 128 texts of any length: up to a hundred megabytes for each way to write
+    one.
+    """
+    for name in ("build_pre_encoded_url", "pre_encoded_url", "split_url"):
+        remembered = getattr(yarl._url, name)
+        setattr(yarl._url, name, getattr(remembered, "__wrapped__", remembered))
+
+
+_remember_no_urls()
 
 
 class _Connection(RequestHandler):

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from kubelite.control.api.verbs.read import list_options, shown, shown_list
+from kubelite.control.api.wire.aside import aside
 from kubelite.control.api.wire.documents import load
 from kubelite.control.api.wire.status import not_found
 from kubelite.control.store.types import StoreError
@@ -36,7 +37,11 @@ async def list_statuses(context: Context, request: Request) -> Answer:
     """GET of all of them. Raises StatusError."""
     selector = (await list_options(request)).selector
     statuses = [await _status(context, name) for name in _NAMES]
-    return shown_list(request, [status for status in statuses if selector.matches(status)], {})
+
+    def selected() -> Answer:
+        return shown_list(request, [status for status in statuses if selector.matches(status)], {})
+
+    return await aside(len(statuses) * selector.work, selected)
 
 
 async def _status(context: Context, name: str) -> Object:

@@ -289,27 +289,24 @@ def too_old(options: ListOptions) -> StatusError:
 
 async def _filtered(store: Store, res: Resource, namespace: str, options: ListOptions) -> Page:
     """A list with a selector: pages of the store, until enough of them match."""
-    matching: list[Entry] = []
+    selected: list[Entry] = []
     after, revision, remaining = options.after, options.revision, 1
     step = max(SCAN, options.limit) if options.limit else 0
     while remaining:
         page = await store.page(res.prefix, namespace, after=after, limit=step, revision=revision)
         revision, remaining = page.revision, page.remaining
-        wanted = options.limit - len(matching) if options.limit else len(page.entries)
-        numbers = await aside(
-            size_of(page.entries), _matching, res, page.entries, options.selector, wanted
-        )
-        matching += [page.entries[number] for number in numbers]
-        if options.limit and len(matching) == options.limit:
-            return Page(matching, revision, remaining + len(page.entries) - numbers[-1] - 1)
+        wanted = options.limit - len(selected) if options.limit else len(page.entries)
+        work = work_of(page.entries, options.selector)
+        numbers = await aside(work, matching, res, page.entries, options.selector, wanted)
+        selected += [page.entries[number] for number in numbers]
+        if options.limit and len(selected) == options.limit:
+            return Page(selected, revision, remaining + len(page.entries) - numbers[-1] - 1)
         if page.entries:
             after = _below(page.entries[-1].key, res, namespace)
-    return Page(matching, revision)
+    return Page(selected, revision)
 
 
-def _matching(
-    res: Resource, entries: Sequence[Entry], selector: Selector, wanted: int
-) -> list[int]:
+def matching(res: Resource, entries: Sequence[Entry], selector: Selector, wanted: int) -> list[int]:
     """The numbers of the first ``wanted`` entries that a selector selects."""
     numbers = (
         number
@@ -324,6 +321,11 @@ def size_of(entries: Sequence[Entry]) -> int:
     return sum(len(entry.value) for entry in entries)
 
 
+def work_of(entries: Sequence[Entry], selector: Selector) -> int:
+    """What it takes to match entries, as bytes of JSON."""
+    return size_of(entries) + len(entries) * selector.work
+
+
 def _below(key: str, res: Resource, namespace: str) -> str:
     """A key as a list of this namespace counts it: below its directory."""
     return key[len(directory(res.prefix, namespace)) :]
@@ -335,5 +337,6 @@ async def _named(
     """A list that can hold one object only."""
     revision = store.backend.revision
     entry = await store.get(res.prefix, namespace, name)
-    matches = entry is not None and selector.matches(strategy.served(res, load(entry)))
-    return Page([entry] if entry is not None and matches else [], revision)
+    entries = [entry] if entry is not None else []
+    numbers = await aside(work_of(entries, selector), matching, res, entries, selector, 1)
+    return Page(entries if numbers else [], revision)

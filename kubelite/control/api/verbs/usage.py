@@ -12,7 +12,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from kubelite.control.api.verbs.kubelet_client import place_of
-from kubelite.control.api.verbs.read import list_options, shown, shown_list
+from kubelite.control.api.verbs.read import list_options, shown, shown_list, work_of
+from kubelite.control.api.wire.aside import aside
 from kubelite.control.api.wire.documents import load
 from kubelite.control.api.wire.status import StatusError, not_found
 from kubelite.lib.json import Object
@@ -69,7 +70,11 @@ async def _selected(context: Context, request: Request, plural: str) -> list[Obj
     """The objects whose metrics a list asks for: metrics have their names and labels."""
     selector = (await list_options(request)).selector
     page = await context.store.page(_prefix(context, plural), request.namespace)
-    return [obj for entry in page.entries if selector.matches(obj := load(entry))]
+
+    def selected() -> list[Object]:
+        return [obj for entry in page.entries if selector.matches(obj := load(entry))]
+
+    return await aside(work_of(page.entries, selector), selected)
 
 
 async def _node_metrics(context: Context, nodes: Iterable[Object]) -> list[Object]:

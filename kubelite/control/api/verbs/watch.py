@@ -9,6 +9,7 @@ again.
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections import OrderedDict
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -23,8 +24,8 @@ from kubelite.control.api.verbs.read import (
     check_match,
     include,
     length_of_selectors,
-    size_of,
     version,
+    work_of,
 )
 from kubelite.control.api.wire import protobuf_encoding, selectors
 from kubelite.control.api.wire.answer import Stream
@@ -48,7 +49,7 @@ if TYPE_CHECKING:
 
 BOOKMARK_SECONDS = 60.0
 DEFAULT_SECONDS = 1800.0
-_DECODED = 256
+_DECODED_BYTES = 4 << 20
 Groups = AsyncGenerator[list[bytes], None]
 GROUP_BYTES = 64 << 10
 AT_ONCE = 200  # entries that are shown in one step, at most
@@ -61,6 +62,8 @@ class _Recent:
 
     def __init__(self) -> None:
         self._objects: OrderedDict[int, tuple[Entry, dict[str, Any]]] = OrderedDict()
+        self._bytes = 0
+        self._lock = threading.Lock()  # some are matched aside
 
     def load(self, entry: Entry) -> dict[str, Any]:
         """The object of an entry, shared: not to be changed."""
@@ -68,9 +71,13 @@ class _Recent:
         if known is not None:
             return known[1]
         obj = load(entry)
-        self._objects[id(entry)] = (entry, obj)
-        if len(self._objects) > _DECODED:
-            self._objects.popitem(last=False)
+        with self._lock:
+            if id(entry) not in self._objects:
+                self._objects[id(entry)] = (entry, obj)
+                self._bytes += len(entry.value)
+            while self._bytes > _DECODED_BYTES:
+                _, (oldest, _) = self._objects.popitem(last=False)
+                self._bytes -= len(oldest.value)
         return obj
 
 
@@ -146,7 +153,8 @@ async def _present(
 
     async def shown() -> Groups:
         for entries in _batches(page.entries):
-            for group in _grouped(iter(await aside(size_of(entries), added, entries))):
+            work = work_of(entries, options.selector)
+            for group in _grouped(iter(await aside(work, added, entries))):
                 yield group
         if options.initial and options.bookmarks:
             yield [lines.bookmark(page.revision, initial=True)]
@@ -269,6 +277,20 @@ def lines_of(
     return shown
 
 
+def _work_on(events: Sequence[Event], selector: Selector) -> int:
+    """What it takes to tell of events, as bytes of JSON: without a selector they are mostly given
+    as they are.
+    """
+    if selector == selectors.EVERYTHING:
+        return 0
+    return sum(
+        work_of([entry], selector)
+        for event in events
+        for entry in (event.entry, event.previous)
+        if entry is not None
+    )
+
+
 async def _follow(
     request: Request,
     options: WatchOptions,
@@ -285,12 +307,14 @@ async def _follow(
             async for group in first:
                 yield group
         while not watcher.ended and clock() < end:
-            shown = lines_of(
-                watcher.ready(), request.resource, request.namespace, options.selector, lines
+            events, revision = watcher.ready(), watcher.revision
+            work = _work_on(events, options.selector)
+            shown = await aside(
+                work, lines_of, events, request.resource, request.namespace, options.selector, lines
             )
             if clock() >= bookmark < end:
                 bookmark = clock() + BOOKMARK_SECONDS
-                shown.append(lines.bookmark(watcher.revision))
+                shown.append(lines.bookmark(revision))
             if shown:
                 for group in _grouped(iter(shown)):
                     yield group

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import contextmanager
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
-from weakref import WeakValueDictionary
+from weakref import WeakKeyDictionary, WeakValueDictionary
 
 from kubelite.control.api.admission.chain import Attempt
 from kubelite.control.api.auth.authorization import attributes_of, denial
@@ -129,9 +128,17 @@ def work_on(res: Resource, data: bytes) -> int:
     return factor * len(data) + _size_of_schema(res)
 
 
-@lru_cache(512)
+# A definition that was changed or removed is not kept.
+_sizes_of_schemas: WeakKeyDictionary[Resource, int] = WeakKeyDictionary()
+
+
 def _size_of_schema(res: Resource) -> int:
-    return len(encode(res.crd)) if res.crd else 0
+    if res.crd is None:
+        return 0
+    size = _sizes_of_schemas.get(res)
+    if size is None:
+        size = _sizes_of_schemas[res] = len(encode(res.crd))
+    return size
 
 
 def _decoded(request: Request, data: bytes, mode: str) -> tuple[dict[str, Any], Sequence[str]]:

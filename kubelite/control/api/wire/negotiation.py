@@ -6,10 +6,10 @@ Media types are JSON, YAML and protobuf; ``as=`` asks for a Table or for metadat
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from kubelite.control.api.wire.status import StatusError, not_acceptable
+from kubelite.lib.text_cache import remember_short_calls
 
 if TYPE_CHECKING:
     from kubelite.control.api.wire.resource import Resource
@@ -62,7 +62,7 @@ def negotiate(
     return form
 
 
-@lru_cache(256)
+@remember_short_calls(256)
 def _chosen(accept: str, media_types: tuple[str, ...], has_tables: bool) -> Form:
     for media_range in _by_quality(accept):
         media, *parameters = [part.strip() for part in media_range.split(";")]

@@ -11,7 +11,7 @@ from kubelite.objects.facts.kinds import KINDS, Kind
 OBJECT_VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
 
 
-class Resource(msgspec.Struct, frozen=True, eq=False):
+class Resource(msgspec.Struct, frozen=True, eq=False, weakref=True):
     """One row of discovery, with where its objects are stored. ``crd`` is the version entry of a
     custom definition, with the definition's ``conversion``.
 

@@ -78,6 +78,11 @@ class Selector(NamedTuple):
     labels: facts.Selector = facts.EVERYTHING
     fields: tuple[FieldTerm, ...] = ()
 
+    @property
+    def work(self) -> int:
+        """What it takes to match one object, as if it were bytes of JSON to read (wire/aside)."""
+        return len(self.labels.requirements) + 8 * len(self.fields)
+
     def matches(self, obj: dict[str, Any]) -> bool:
         labels = obj.get("metadata", {}).get("labels") or {}
         return self.labels.matches(labels) and all(

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, tzinfo
-from functools import lru_cache
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from cronsim import CronSim, CronSimError
+
+from kubelite.lib.text_cache import remember_short_calls
 
 _DESCRIPTORS = {
     "@yearly": "0 0 1 1 *",
@@ -67,13 +68,13 @@ def _check(expression: str) -> None:
             raise ScheduleError(str(error)) from error
 
 
-@lru_cache(1024)
+@remember_short_calls(1024)
 def schedule(text: str, zone: str | None) -> Schedule:
     """A schedule, read once. Raises ScheduleError."""
     return Schedule(text, zone)
 
 
-@lru_cache(256)
+@remember_short_calls(256)
 def _zone(name: str | None) -> tzinfo:
     if name is None:
         return UTC

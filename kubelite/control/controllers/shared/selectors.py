@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import msgspec
 
 from kubelite.control.controllers.shared.meta import Obj
+from kubelite.lib.text_cache import remember_short_calls
 from kubelite.objects.facts.labels import NOTHING, Selector, SelectorError, of_map, requirement
 
 
@@ -15,7 +14,7 @@ def selector_of(raw: Obj | None) -> Selector:
     return NOTHING if raw is None else _read(msgspec.json.encode(raw))
 
 
-@lru_cache(4096)
+@remember_short_calls(4096)
 def _read(text: bytes) -> Selector:
     raw = msgspec.json.decode(text)
     try:

@@ -170,6 +170,7 @@ QUESTIONS = [
     Ask("a watch", "GET", f"{PODS}?watch=1&timeoutSeconds=1&labelSelector={UNEQUAL}"),
     Ask("a collection", "DELETE", f"{PODS}?labelSelector={UNEQUAL}"),
 ]
+ABSENT = ",".join(f"!k{number}" for number in range(100_000))
 MANY = ",".join(f"k{number}!=v" for number in range(300))
 LISTS = [
     Ask("a list", "GET", CONFIG),
@@ -275,6 +276,28 @@ async def test_no_list_holds_the_loop(tmp_path: Path) -> None:
         for ask in LISTS:
             await carry_out(session, ask)
             assert held(report) == [], ask.what
+
+
+async def test_no_event_holds_the_loop(tmp_path: Path) -> None:
+    """A watch whose selector has 100,000 terms sees many events."""
+    async with watched(tmp_path) as (session, report):
+        path = f"{CONFIG}?watch=1&timeoutSeconds=60&labelSelector={ABSENT}"
+        async with session.get(path) as stream:
+            asks = [Ask("", "POST", CONFIG, config_map(f"c{n}", a="b")) for n in range(15)]
+            await asyncio.gather(*(carry_out(session, ask) for ask in asks))
+            names = set()
+            while not names.issuperset(f"c{n}" for n in range(15)):
+                event = json.loads(await stream.content.readline())
+                names.add(event["object"]["metadata"]["name"])
+        for name in ("c0", "none"):  # lists of one object, and of few
+            await carry_out(
+                session,
+                Ask(
+                    "", "GET", f"{CONFIG}?fieldSelector=metadata.name={name}&labelSelector={ABSENT}"
+                ),
+            )
+        await carry_out(session, Ask("", "GET", f"{CONFIG}?labelSelector={ABSENT}"))
+        assert held(report) == []
 
 
 async def test_what_is_not_done_aside_is_noticed(tmp_path: Path) -> None:

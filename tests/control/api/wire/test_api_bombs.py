@@ -22,6 +22,19 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 JSON_PATCH, MERGE = "application/json-patch+json", "application/merge-patch+json"
+POLICIES = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies"
+POLICY = {
+    "matchConstraints": {
+        "resourceRules": [
+            {
+                "apiGroups": [""],
+                "apiVersions": ["v1"],
+                "operations": ["CREATE"],
+                "resources": ["pods"],
+            }
+        ]
+    }
+}
 HEAD = b"GET /version HTTP/1.1\r\nHost: x\r\n"
 POST = f"POST {CONFIG}?dryRun=All HTTP/1.1\r\nHost: x\r\nConnection: close\r\n".encode()
 
@@ -270,6 +283,7 @@ async def test_long_questions_are_not_remembered(tmp_path: Path) -> None:
     """
     reviews = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
     async with cluster(tmp_path) as api:
+        line = b"GET %b HTTP/1.1\r\nHost: host\r\nConnection: close\r\n\r\n"
 
         async def ask(number: int) -> None:
             name = f"{number}" + "x" * 400_000
@@ -281,7 +295,18 @@ async def test_long_questions_are_not_remembered(tmp_path: Path) -> None:
             assert (await api.get(f"{PODS}?labelSelector={selector}")).code == 200
             labels = {"metadata": {"name": "a", "labels": {name: "", "a": name}}}
             assert (await api.create(CONFIG, labels)).code == 422
+            for path in (f"/{name * 2}", f"//host/{name * 2}", f"http://host/{name * 2}"):
+                assert b" 404 " in await raw(api, line % path.encode())
+            keys = {"data": {f"{number}-{key}": "" for key in range(20_000)}}
+            assert (await api.patch(f"{CONFIG}/c?dryRun=All", keys, "strategic")).code == 200
+            accept = {"Accept": "application/json;" + name}
+            assert (await api.ask("GET", "/version", headers=accept)).code == 200
+            assert (await api.ask("GET", f"{PODS}/none", headers=accept)).code == 404
+            validations = [{"expression": f"'{name}' == object.kind"}]
+            policy = {"metadata": {"name": "p"}, "spec": {**POLICY, "validations": validations}}
+            assert (await api.create(f"{POLICIES}?dryRun=All", policy)).code in (201, 422)
 
+        (await api.create(CONFIG, config_map("c", a="b"))).ok()
         await ask(0)
         before = resident()
         for number in range(1, 17):

@@ -7,10 +7,10 @@ which is what becomes of it anyway.
 from __future__ import annotations
 
 import re
-from functools import lru_cache
 from typing import Any
 
 from kubelite.control.api.schema import cel
+from kubelite.lib.text_cache import LONGEST_EXPRESSION, remember_short
 
 _TOKEN = re.compile(
     r"""(?P<text>[rRbB]{0,2}(?:\"\"\"[\s\S]*?\"\"\"|'''[\s\S]*?'''|"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'))
@@ -25,7 +25,7 @@ class EvaluationError(Exception):
     """An expression cannot be compiled, or cannot be evaluated for this write."""
 
 
-@lru_cache(1024)
+@remember_short(256, LONGEST_EXPRESSION)
 def as_maps(expression: str) -> str:
     """The expression with messages written as maps: ``JSONPatch{op: "add"}`` is ``{"op":
     "add"}``.
