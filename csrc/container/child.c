@@ -54,14 +54,18 @@ static int write_whole(int dir, const char *path, const char *text) {
     return write(fd, text, strlen(text)) == (ssize_t)strlen(text) ? 0 : -1;
 }
 
-/* Lowering the score needs CAP_SYS_RESOURCE; a refusal is no reason to fail the pod. */
+/* A refusal is no reason to fail the pod: scores below 0 need CAP_SYS_RESOURCE. The caller's own may
+ * be high, and 0 is the lowest without. */
 static int set_oom_score(const struct plan_head *head, kl_error *err) {
+    static const char file[] = "/proc/self/oom_score_adj";
     char text[16];
     if (!(head->flags & PLAN_OOM_SCORE))
         return 0;
     snprintf(text, sizeof text, "%d", head->oom_score_adj);
-    if (write_whole(AT_FDCWD, "/proc/self/oom_score_adj", text) < 0 && errno != EACCES &&
-        errno != EPERM)
+    int written = write_whole(AT_FDCWD, file, text);
+    if (written < 0 && head->oom_score_adj < 0 && (errno == EACCES || errno == EPERM))
+        written = write_whole(AT_FDCWD, file, "0");
+    if (written < 0 && errno != EACCES && errno != EPERM)
         return kl_fail(err, errno, "set oom_score_adj", "%s", text);
     return 0;
 }

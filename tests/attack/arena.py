@@ -20,6 +20,7 @@ from kubelite.core import shim as shims
 from kubelite.node.kubelet.pods.pods import Pods, UpResult
 from kubelite.node.runtime.home import Home
 from kubelite.testing.host import difference, snapshot
+from tests.e2e.world import eventually
 
 TREE = Path(__file__).resolve().parents[2]
 SHIPPED = Path(shims._PROGRAM)
@@ -104,6 +105,33 @@ def pod(
         "metadata": metadata,
         "spec": {"restartPolicy": "Never", "containers": [main], **(spec or {})},
     }
+
+
+@contextlib.contextmanager
+def memory_limit(bytes_: int, *pids: int) -> Iterator[Path]:
+    """A cgroup of memory with these processes, which may have no more together; the host's own is
+    v1 or v2. Gives the file that counts the kills. What is left at the end goes back to the top.
+    """
+    v1 = Path("/sys/fs/cgroup/memory")
+    parent = v1 if v1.is_dir() else Path("/sys/fs/cgroup")
+    limit, kills = (
+        ("memory.limit_in_bytes", "memory.oom_control")
+        if v1.is_dir()
+        else ("memory.max", "memory.events")
+    )
+    group = parent / f"kubelite-test-{os.getpid()}"
+    group.mkdir()
+    try:
+        for pid in pids:
+            (group / "cgroup.procs").write_text(str(pid))
+        (group / limit).write_text(str(bytes_))
+        yield group / kills
+    finally:
+        for pid in (group / "cgroup.procs").read_text().split():
+            with contextlib.suppress(OSError):
+                (parent / "cgroup.procs").write_text(pid)
+        eventually(lambda: not (group / "cgroup.procs").read_text(), "the group is empty")
+        group.rmdir()
 
 
 def build_weak(folder: Path) -> Path:

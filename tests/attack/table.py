@@ -28,6 +28,7 @@ LINKS, LIFE, INSIDE = (
     "attack/test_attack_inside",
 )
 IMAGES, KNOBS = "attack/test_attack_images", "attack/test_attack_knobs"
+MEMORY = "attack/test_attack_memory"
 AGENT, REBOOT = "attack/test_attack_agent", "crash/test_crash_reboot"
 CLOCK = "node/kubelet/test_kubelet_clock"
 STATE, PARALLEL = "attack/test_attack_state", "crash/test_crash_parallel"
@@ -324,6 +325,16 @@ KNOBS_OF_THE_HOST = {
         (f"{KNOBS}::test_packet_sockets_see_the_pods_own_links_only",),
         off="with NET_RAW, a default capability, there is one",
     ),
+    "memory that runs out: under a shim, beside it, in one container of several": Row(
+        (
+            f"{MEMORY}::test_a_shim_that_finds_no_memory",
+            f"{MEMORY}::test_a_pod_whose_shim_found_no_memory_comes_back",
+            f"{MEMORY}::test_whoever_takes_the_memory_beside_a_shim_is_killed",
+            f"{MEMORY}::test_one_container_takes_the_memory_of_the_pod",
+            f"{MEMORY}::test_what_pods_depend_on_has_the_score_of_a_sandbox",
+        ),
+        off="a shim with the caller's own score is killed first",
+    ),
     "oom_score_adj": Row(
         (f"{KERNEL}::test_scores_and_limits_of_processes",),
         off="compared with the score of the test itself",
@@ -385,7 +396,8 @@ STATE_OF_THE_ROOT = {
             f"{PARALLEL}::test_a_parallel_up_waits_and_starts_nothing_twice",
             f"{PARALLEL}::test_any_two_commands_in_any_order",
         ),
-        off="a record judged before its lock is held: the second up destroys the pod of the first",
+        off="a record judged before its lock is held: the second up destroys the pod of the first, "
+        "and a down overwrites what another command has recorded",
     ),
     "the clock is set, forwards or back, during back-off, deadlines and initial delays": Row(
         (
@@ -557,13 +569,17 @@ SERVER = {
         (
             f"{WATCHDOG}::test_no_body_holds_the_loop",
             f"{WATCHDOG}::test_no_list_holds_the_loop",
+            f"{WATCHDOG}::test_no_event_holds_the_loop",
             f"{WATCHDOG}::test_what_is_not_done_aside_is_noticed",
             f"{PATTERNS}::test_no_pattern_takes_longer_than_the_text_is_long",
         ),
         off="a server that does nothing aside is held by the first large object",
     ),
-    "long names, groups, selectors and label values that caches keep": Row(
-        ("control/api/wire/test_api_bombs::test_long_questions_are_not_remembered",),
+    "long names, groups, selectors, label values, URLs, headers and expressions in caches": Row(
+        (
+            "control/api/wire/test_api_bombs::test_long_questions_are_not_remembered",
+            "architecture/test_architecture_caches::test_no_cache_keeps_texts_of_any_length",
+        ),
         off="every text remembered, whatever its length: the server grows by 5 MB a round",
     ),
     "a watcher that does not read": Row(

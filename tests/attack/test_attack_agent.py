@@ -20,7 +20,7 @@ import pytest
 from kubelite.node.kubelet.agent import agent_control
 from kubelite.node.kubelet.pods.pods import Pods
 from kubelite.node.runtime.ledger import Ledger
-from tests.attack.arena import Arena, pod
+from tests.attack.arena import Arena, memory_limit, pod
 from tests.e2e.world import alive, eventually, kill
 
 # More than the shim waits before it calls for somebody.
@@ -107,29 +107,6 @@ def test_agents_that_are_killed_again_and_again(arena: Arena, tokens: Path) -> N
     eventually(lambda: attempts(tokens) > 1, "the probe has it started again", SECONDS)
 
 
-@contextlib.contextmanager
-def memory_limit(pid: int, bytes_: int) -> Iterator[Path]:
-    """A cgroup of memory with this one process, which may have no more; the host's own is v1 or v2.
-    Gives the file that counts the kills.
-    """
-    v1 = Path("/sys/fs/cgroup/memory")
-    parent = v1 if v1.is_dir() else Path("/sys/fs/cgroup")
-    limit, kills = (
-        ("memory.limit_in_bytes", "memory.oom_control")
-        if v1.is_dir()
-        else ("memory.max", "memory.events")
-    )
-    group = parent / f"kubelite-test-{os.getpid()}"
-    group.mkdir()
-    try:
-        (group / "cgroup.procs").write_text(str(pid))
-        (group / limit).write_text(str(bytes_))
-        yield group / kills
-    finally:
-        eventually(lambda: not (group / "cgroup.procs").read_text(), "the group is empty", SECONDS)
-        group.rmdir()
-
-
 def test_an_agent_that_finds_no_memory(arena: Arena, tokens: Path) -> None:
     """The kernel kills it: its pods run on, and another comes."""
     first = up_with_agent(arena, tokens, "until [ -e /t/go ]; do sleep 0.1; done; exit 1")
@@ -141,7 +118,7 @@ def test_an_agent_that_finds_no_memory(arena: Arena, tokens: Path) -> None:
         agent_control.notify(arena.home, record.uid)
         return not alive(first)
 
-    with memory_limit(first, 64 << 10) as kills:
+    with memory_limit(64 << 10, first) as kills:
         eventually(is_killed, "the agent is killed", SECONDS)
         assert "oom_kill 1" in kills.read_text()
     assert alive(main) and attempts(tokens) == 1

@@ -14,7 +14,7 @@ from kubelite.core.protocol import Role
 from kubelite.core.shim import Shim
 from kubelite.node.runtime.home import Home, boot_id
 from kubelite.node.runtime.ledger import Ledger
-from kubelite.node.runtime.processes import start_ticks
+from kubelite.node.runtime.processes import spare_from_oom_kills, start_ticks
 from kubelite.node.runtime.records import SandboxRecord
 
 
@@ -95,6 +95,7 @@ def begin(
         os.close(directory)
         os.close(exits)
     record.shim_pid = pid
+    spare_from_oom_kills(pid)
     trace("start pause")
     seq = shim.ask_start(record.pause, Role.PAUSE, encode(plan))
     return Starting(shim, pidfd, seq, record)

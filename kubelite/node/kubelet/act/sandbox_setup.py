@@ -23,6 +23,7 @@ from kubelite.node.network import resolver
 from kubelite.node.network.pod import Lease, PodNetwork
 from kubelite.node.runtime import idranges, launch_plan, sandbox
 from kubelite.node.runtime.ledger import Ledger
+from kubelite.node.runtime.processes import OOM_SCORE
 from kubelite.node.runtime.records import API
 from kubelite.node.runtime.sandbox import Sandbox, Starting
 from kubelite.node.volume import mounts as volumes
@@ -32,8 +33,6 @@ from kubelite.objects.pod import qos
 if TYPE_CHECKING:
     from kubelite.node.network.bandwidth import Bandwidth
 
-PAUSE_OOM_SCORE = -998
-"""oom_score_adj of pause, the kubelet's for its sandboxes."""
 _CARE = "kubelite.node.kubelet.agent.care"
 
 
@@ -121,7 +120,7 @@ def _start_pause(
         "",
         security_context.sysctls(context.pod, allowed),
         tuple(_tmpfs_mounts(context)),
-        PAUSE_OOM_SCORE,
+        OOM_SCORE,
         first_id,
     )
     address = lease.address if lease is not None else ""

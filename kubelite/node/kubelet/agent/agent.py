@@ -32,7 +32,7 @@ from kubelite.node.runtime.errors import RuntimeFailure
 from kubelite.node.runtime.home import UNFINISHED, Home
 from kubelite.node.runtime.ledger import Ledger
 from kubelite.node.runtime.pod_lock import hold_pod
-from kubelite.node.runtime.processes import start_ticks
+from kubelite.node.runtime.processes import spare_from_oom_kills, start_ticks
 from kubelite.node.runtime.records import REMOVING, PodRecord
 from kubelite.node.runtime.removal import close_home
 
@@ -73,6 +73,7 @@ class Agent:
         self._home.make()
         acquire = agent_control.take_over if self._stays else agent_control.acquire_agent_lock
         lock = acquire(self._home, timeout)
+        spare_from_oom_kills(os.getpid())
         try:
             self._register()
             inbox, new_pods = self._open_inbox(), self._watch_new_pods()
