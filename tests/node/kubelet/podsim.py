@@ -141,14 +141,12 @@ class Node:
     def _restart(self, observed: ObservedContainer) -> None:
         if observed.last_exit is None:
             return
-        source = (
-            self.record.restart_reason
-            and observed.last_exit.code == ANEW
-            and not observed.last_exit.force_restart
-        )
-        observed.last_exit.force_restart = True
+        source = self.record.restart_reason and observed.last_exit.code == ANEW
         if self.record.restart_reason:
             observed.record.sandbox = ""
+            if observed.last_exit.force_restart:
+                return  # as executor.py: one that waits already keeps its back-off
+        observed.last_exit.force_restart = True
         if not source or not self.rules[observed.record.name]:
             observed.last_exit.not_before = observed.last_exit.backoff = 0
 
