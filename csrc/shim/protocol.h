@@ -67,8 +67,8 @@ struct start_body {
     uint32_t flags;
     uint32_t attempt; /* names the log file */
     uint16_t rows, columns;
-    uint64_t log_bytes; /* rotate past this size (Kubernetes: 10 MiB) */
-    uint32_t log_files; /* keep this many files, the live one included (Kubernetes: 5) */
+    uint64_t log_bytes; /* rotate past this size (containerLogMaxSize) */
+    uint32_t log_files; /* keep this many files, the live one included (containerLogMaxFiles) */
     uint32_t reserved;
 };
 

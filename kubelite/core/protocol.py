@@ -69,6 +69,19 @@ class ProcessState(IntEnum):
     EXITED = 3
 
 
+class LogRotation(NamedTuple):
+    """A container's log goes into a new file past ``max_size`` bytes; the ``max_files`` newest are
+    kept, the live one included (the kubelet's containerLogMaxSize and containerLogMaxFiles).
+    """
+
+    max_size: int
+    max_files: int
+
+
+NO_LOG = LogRotation(0, 0)
+"""For a process without a log."""
+
+
 class Packet(NamedTuple):
     """One message: ``flags`` is the stream number of DATA and END."""
 
@@ -129,13 +142,10 @@ def start(
     attempt: int = 0,
     rows: int = 0,
     columns: int = 0,
-    log_bytes: int = 10 << 20,
-    log_files: int = 5,
+    log: LogRotation = NO_LOG,
 ) -> bytes:
-    """The body of START."""
-    return _START.pack(
-        id.encode(), target.encode(), role, flags, attempt, rows, columns, log_bytes, log_files, 0
-    )
+    """The body of START. ``log`` counts with StartFlag.LOG."""
+    return _START.pack(id.encode(), target.encode(), role, flags, attempt, rows, columns, *log, 0)
 
 
 def identity(id: str) -> bytes:

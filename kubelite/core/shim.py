@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from kubelite.core import protocol
 from kubelite.core.errors import NativeError, ProtocolError, ShimGone
-from kubelite.core.protocol import Message, Packet, Process, Role, Started, StartFlag
+from kubelite.core.protocol import LogRotation, Message, Packet, Process, Role, Started, StartFlag
 
 _SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
 _STREAM = (Message.DATA, Message.END)
@@ -143,12 +143,13 @@ class Shim:
         attempt: int = 0,
         rows: int = 0,
         columns: int = 0,
+        log: LogRotation = protocol.NO_LOG,
     ) -> int:
         """Requests a start; ``fds`` are the plan's descriptors and, with StartFlag.LOG, last the
-        log directory.
+        log directory, whose files are rotated as ``log`` says.
         """
         body = protocol.start(
-            id, role, flags, target=target, attempt=attempt, rows=rows, columns=columns
+            id, role, flags, target=target, attempt=attempt, rows=rows, columns=columns, log=log
         )
         memfd = sealed(plan)
         try:

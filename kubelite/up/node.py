@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from kubelite.client.client import Client
 from kubelite.client.http import HttpTransport
 from kubelite.client.kubeconfig import ClusterAccess
-from kubelite.node.kubelet.act import node_config
+from kubelite.node.kubelet.act import config_file
 from kubelite.node.kubelet.act.cluster_view import ClusterNode
 from kubelite.node.kubelet.agent.agent import Agent, log
 from kubelite.node.kubelet.cluster import machine
@@ -171,7 +171,7 @@ class NodeAgent:
         )
         return KubeletServer(
             ServedPods(self._home, options.name),
-            pages(self._home, options.name, configuration(serving, node_config.read(self._home))),
+            pages(self._home, options.name, configuration(serving, config_file.read(self._home))),
             Gate(review_with(client), options.name),
         )
 

@@ -16,9 +16,10 @@ from typing import NamedTuple
 from kubelite.core import protocol
 from kubelite.core import shim as shims
 from kubelite.core.plan import Attr, Flag, Mount, MountKind, Namespace, Plan, Root, encode
-from kubelite.core.protocol import Message, Process, Role, Started, StartFlag
+from kubelite.core.protocol import LogRotation, Message, Process, Role, Started, StartFlag
 from kubelite.core.shim import Shim
 
+LOG = LogRotation(10 << 20, 5)
 KERNEL = Attr.NOSUID | Attr.NODEV | Attr.NOEXEC
 SHARED = Namespace.NET | Namespace.IPC | Namespace.UTS
 EVERYTHING = SHARED | Namespace.PID | Namespace.MOUNT | Namespace.CGROUP
@@ -129,15 +130,15 @@ class World:
         *,
         id: str | None = None,
         flags: StartFlag = StartFlag.NONE,
-        log_bytes: int = 10 << 20,
-        log_files: int = 5,
+        log_bytes: int = LOG.max_size,
+        log_files: int = LOG.max_files,
         shim: Shim | None = None,
     ) -> str:
         """Starts a container that logs to ``logs/0.log``; returns its id when it runs."""
         shim = shim or self.shim
         id = id or new_id()
         body = protocol.start(
-            id, Role.CONTAINER, flags | StartFlag.LOG, log_bytes=log_bytes, log_files=log_files
+            id, Role.CONTAINER, flags | StartFlag.LOG, log=LogRotation(log_bytes, log_files)
         )
         memfd, logs = shims.sealed(encode(plan)), os.open(f"{self.root}/logs", os.O_RDONLY)
         try:

@@ -34,7 +34,7 @@ from kubelite.core.plan import (
     encode,
 )
 from kubelite.core.protocol import Message, Role, StartFlag
-from tests.core.shimworld import KERNEL, PAUSE, SYSTEM, World, new_id
+from tests.core.shimworld import KERNEL, LOG, PAUSE, SYSTEM, World, new_id
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 SYSFS = Mount(MountKind.SYSFS, "/sys", attr=KERNEL | Attr.RDONLY)
@@ -412,7 +412,9 @@ def test_a_terminal_is_the_console(world: World) -> None:
     plan = world.plan("sh", "-c", script, flags=Flag.TERMINAL)
     logs = os.open(f"{world.root}/logs", os.O_RDONLY)
     memfd = shims.sealed(encode(plan))
-    body = protocol.start(id, Role.CONTAINER, StartFlag.LOG | StartFlag.STDIN, rows=20, columns=70)
+    body = protocol.start(
+        id, Role.CONTAINER, StartFlag.LOG | StartFlag.STDIN, rows=20, columns=70, log=LOG
+    )
     world.shim.started(world.shim.ask(Message.START, body, [memfd, logs]), 5)
     os.close(memfd)
     os.close(logs)
@@ -491,7 +493,7 @@ def test_the_cgroup_namespace_starts_at_the_containers_group(world: World) -> No
         id = new_id()
         plan = world.plan("sh", "-c", "grep ^0: /proc/self/cgroup", cgroup_fd=0)
         ask = world.shim.ask_start(
-            id, Role.CONTAINER, encode(plan), [directory, logs], flags=StartFlag.LOG
+            id, Role.CONTAINER, encode(plan), [directory, logs], flags=StartFlag.LOG, log=LOG
         )
         world.shim.started(ask, 5)
         os.close(directory)

@@ -21,7 +21,7 @@ from kubelite.core import shim as shims
 from kubelite.core.errors import NativeError
 from kubelite.core.plan import IdMap, Mount, MountKind, Namespace, Plan, encode
 from kubelite.core.protocol import Message, Role, StartFlag
-from tests.core.shimworld import PAUSE, SHARED, World, new_id
+from tests.core.shimworld import LOG, PAUSE, SHARED, World, new_id
 
 SECONDS = float(os.environ.get("KUBELITE_FUZZ_SECONDS", "3"))
 
@@ -35,7 +35,9 @@ def seeds(world: World, chance: random.Random) -> list[bytes]:
         protocol.pack(
             Message.START,
             2,
-            protocol.start(new_id(), Role.CONTAINER, StartFlag.LOG | StartFlag.STDIN, attempt=1),
+            protocol.start(
+                new_id(), Role.CONTAINER, StartFlag.LOG | StartFlag.STDIN, attempt=1, log=LOG
+            ),
         ),
         protocol.pack(
             Message.START, 3, protocol.start(new_id(), Role.EXEC, StartFlag.ATTACH, target=id)

@@ -174,6 +174,16 @@ def test_a_fork_bomb_stays_within_its_pod(world: World) -> None:
     assert time.monotonic() - began < 10 and tasks(uid) == 0
 
 
+def test_a_log_is_rotated_as_the_node_says(world: World) -> None:
+    world.root.mkdir()
+    settings = '{"containerLogMaxSize": "64Ki", "containerLogMaxFiles": 3}'
+    (world.root / "node.json").write_text(settings)
+    world.up(pod("seq 1 50000; exec sleep infinity"))
+    eventually(lambda: world.logs("p").splitlines()[-1:] == ["50000"], "everything is written")
+    sizes = [path.stat().st_size for path in world.root.glob("logs/**/0.log*")]
+    assert len(sizes) == 3 and max(sizes) <= 64 << 10
+
+
 def tasks(uid: str) -> int:
     """Tasks in the pod's group of the pids controller."""
     for path in Path("/sys/fs/cgroup").glob(f"**/pod{uid}/pids.current"):

@@ -150,6 +150,7 @@ class Containers:
             flags=_flags(inputs),
             target=inputs.target,
             attempt=prepared.attempt,
+            log=inputs.log,
         )
         return PendingStart(record, seq)
 

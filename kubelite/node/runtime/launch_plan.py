@@ -25,6 +25,7 @@ from kubelite.core.plan import (
     Rlimit,
     Root,
 )
+from kubelite.core.protocol import LogRotation
 from kubelite.node.cgroup.limits import ControlWrite
 from kubelite.node.runtime.identity import User
 
@@ -143,6 +144,7 @@ class StartInputs(NamedTuple):
     control_writes: tuple[ControlWrite, ...]
     stdin: bool
     stdin_once: bool
+    log: LogRotation
     message_path: str = ""
     stop_signal: int = 0
     target: str = ""

@@ -27,8 +27,8 @@ from kubelite.node.image.registry.pull import pull
 from kubelite.node.image.registry.settings import Settings
 from kubelite.node.image.source import ImageSource
 from kubelite.node.image.store import ImageStore
-from kubelite.node.kubelet.act.node_config import NodeConfig
 from kubelite.node.kubelet.cluster.image_collection import collect
+from kubelite.node.kubelet.decide.node_config import NodeConfig
 from kubelite.node.runtime.home import Home
 from tests.node.image.registry import Proxy, Registry, docker_config
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from kubelite.node.kubelet.act.node_config import DEFAULT_THRESHOLDS
+from kubelite.node.kubelet.decide.node_config import DEFAULT_THRESHOLDS
 from kubelite.node.kubelet.decide.node_pressure_eviction import (
     DISK,
     MEMORY,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from kubelite.node.cgroup.tree import CgroupTree
 from kubelite.node.image.host import host_covers
-from kubelite.node.kubelet.act import facts, node_config
+from kubelite.node.kubelet.act import config_file, facts
 from kubelite.node.kubelet.act.images import ResolvedImage, volume_places
 from kubelite.node.kubelet.act.pod_state import PodState
 from kubelite.node.kubelet.decide import container_config
@@ -113,6 +113,7 @@ def gather(
     Raises SourceNotReady and VolumeError for a claim that leads nowhere.
     """
     host_files, cluster = read_host_files(), state.cluster
+    config = config_file.read(state.home)
     address = facts.node_address() if state.pod.spec.host_network else ""
     if cluster is not None:
         host_files = host_files._replace(cluster=(cluster.node.dns, cluster.node.domain))
@@ -126,8 +127,9 @@ def gather(
         capabilities=facts.capabilities(),
         hostname=pod_names(state.pod, host_files.hostname).hostname,
         modules=facts.security_modules(),
-        pids_limit=node_config.pids_limit(state.home) or facts.pids_limit(),
+        pids_limit=config.pids_limit or facts.pids_limit(),
         huge_pages=facts.huge_pages(),
+        log=config.log_rotation,
     )
     if state.observed.up and state.observed.sandbox is not None:
         node = _with_addresses(node, state.observed.sandbox)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from kubelite.core.plan import Mount, MountKind
 from kubelite.node.cgroup.classes import class_of
 from kubelite.node.cgroup.limits import ControlWrite, device_writes, pod_writes
-from kubelite.node.kubelet.act import node_config
+from kubelite.node.kubelet.act import config_file
 from kubelite.node.kubelet.act.pod_context import PodContext
 from kubelite.node.kubelet.decide import container_config, security_context
 from kubelite.node.network import resolver
@@ -113,7 +113,7 @@ def _start_pause(
     context: PodContext, ledger: Ledger, lease: Lease | None, first_id: int
 ) -> Starting:
     home, record = context.home, context.record
-    allowed = (*record.unsafe_sysctls, *node_config.read(home).allowed_unsafe_sysctls)
+    allowed = (*record.unsafe_sysctls, *config_file.read(home).allowed_unsafe_sysctls)
     plan = launch_plan.sandbox_plan(
         context.shared,
         context.node.hostname,

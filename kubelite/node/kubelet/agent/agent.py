@@ -19,15 +19,14 @@ from collections.abc import Callable, Iterable
 
 from kubelite.core import inotify
 from kubelite.lib.files import FileLock, unlink_missing, write_record
-from kubelite.node.kubelet.act import pod_names
+from kubelite.node.kubelet.act import config_file, pod_names
 from kubelite.node.kubelet.act.cluster_view import ClusterView
-from kubelite.node.kubelet.act.node_config import max_backoff
 from kubelite.node.kubelet.act.pod_state import PodState
 from kubelite.node.kubelet.act.worker import Worker
 from kubelite.node.kubelet.agent import agent_control
 from kubelite.node.kubelet.decide import restart_policy
 from kubelite.node.kubelet.decide.actions import Decision, needs_care
-from kubelite.node.runtime.clock import SECOND, boottime
+from kubelite.node.runtime.clock import boottime
 from kubelite.node.runtime.errors import RuntimeFailure
 from kubelite.node.runtime.home import UNFINISHED, Home
 from kubelite.node.runtime.ledger import Ledger
@@ -38,7 +37,6 @@ from kubelite.node.runtime.removal import close_home
 
 LINGER_MS = 2000
 """Milliseconds without a pod after which the agent ends."""
-RETRY = 10 * SECOND
 _MAX_LOG_BYTES = 1 << 20
 _STACK_BYTES = 512 << 10
 
@@ -60,7 +58,7 @@ class Agent:
         self._cluster = cluster
         self._stays = stays
         self._ledger = Ledger(home)
-        self._max_backoff = max_backoff(home)
+        self._max_backoff = config_file.read(home).max_backoff
         self._trace = trace or _ignore
         self._workers: dict[str, PodWorker] = {}
 
@@ -267,7 +265,7 @@ class PodWorker:
             decision = self._advance()
         except Exception:  # noqa: BLE001 - one broken pod must not stop the others; it is retried
             log(f"pod {self._name}: {traceback.format_exc()}")
-            decision = Decision(wake=boottime() + RETRY)
+            decision = Decision(wake=boottime() + restart_policy.RETRY)
         if decision is None:
             return False
         self._worker.wait(decision)

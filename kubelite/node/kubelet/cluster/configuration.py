@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from kubelite.lib.json import Object
-from kubelite.node.kubelet.act.node_config import NodeConfig, seconds
 from kubelite.node.kubelet.cluster.node_object import MAX_PODS
 from kubelite.node.kubelet.cluster.registration import LEASE_SECONDS, STATUS_SECONDS
 from kubelite.node.kubelet.decide.container_status import duration
+from kubelite.node.kubelet.decide.node_config import NodeConfig, seconds
 from kubelite.node.kubelet.server.auth import ALLOWED_SECONDS, DENIED_SECONDS, TOKEN_SECONDS
 from kubelite.node.runtime.clock import SECOND
 
@@ -51,6 +51,8 @@ def configuration(serving: Serving, config: NodeConfig) -> Object:
         "nodeStatusReportFrequency": _seconds(STATUS_SECONDS),
         "nodeLeaseDurationSeconds": LEASE_SECONDS,
         "maxPods": MAX_PODS,
+        "containerLogMaxSize": config.container_log_max_size,
+        "containerLogMaxFiles": config.container_log_max_files,
         "podPidsLimit": config.pod_pids_limit,
         "crashLoopBackOff": {"maxContainerRestartPeriod": period},
         "allowedUnsafeSysctls": list(config.allowed_unsafe_sysctls),

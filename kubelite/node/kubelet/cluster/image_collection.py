@@ -13,7 +13,7 @@ from pathlib import Path
 from kubelite.node.image.errors import ImageError
 from kubelite.node.image.model import Image
 from kubelite.node.image.store import ImageStore
-from kubelite.node.kubelet.act.node_config import NodeConfig
+from kubelite.node.kubelet.decide.node_config import NodeConfig
 from kubelite.node.kubelet.pods.pods import Pods
 from kubelite.node.kubelet.stats.measuring import filesystem
 from kubelite.node.runtime.home import Home

@@ -10,7 +10,7 @@ from pathlib import Path
 import kubelite
 from kubelite.node.image.oci import MACHINES
 from kubelite.node.image.store import ImageStore
-from kubelite.node.kubelet.act import facts, node_config
+from kubelite.node.kubelet.act import config_file, facts
 from kubelite.node.kubelet.cluster.node_object import NodeDescription
 from kubelite.node.kubelet.decide.node_pressure_eviction import threshold
 from kubelite.node.kubelet.stats.measuring import filesystem
@@ -33,7 +33,7 @@ def describe(
     system = os.uname()
     machine = _first_line("/etc/machine-id") or uuid.uuid5(uuid.NAMESPACE_DNS, name).hex
     storage = filesystem(home.root).capacity
-    thresholds = node_config.read(home).eviction_hard
+    thresholds = config_file.read(home).eviction_hard
     return NodeDescription(
         name=name,
         address=address,

@@ -11,11 +11,11 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Iterator
 
-from kubelite.node.kubelet.act import node_config
-from kubelite.node.kubelet.act.node_config import NodeConfig
+from kubelite.node.kubelet.act import config_file
 from kubelite.node.kubelet.cluster import image_collection
 from kubelite.node.kubelet.cluster.cluster_pods import ClusterPods
 from kubelite.node.kubelet.decide import node_pressure_eviction
+from kubelite.node.kubelet.decide.node_config import NodeConfig, seconds
 from kubelite.node.kubelet.decide.node_pressure_eviction import Amount, Candidate, Met, Used
 from kubelite.node.kubelet.pods.pods import Pods
 from kubelite.node.kubelet.stats.figures import PodFigures
@@ -58,11 +58,11 @@ class NodePressure:
             await asyncio.sleep(ROUND_SECONDS)
 
     async def _round(self) -> None:
-        config = node_config.read(self._home)
+        config = config_file.read(self._home)
         met = await asyncio.to_thread(self._met, config)
         now = time.monotonic()
         self._last_met = node_pressure_eviction.last_met(self._last_met, met, now)
-        transition = node_config.seconds(config.eviction_pressure_transition_period)
+        transition = seconds(config.eviction_pressure_transition_period)
         held = node_pressure_eviction.conditions(self._last_met, now, transition)
         self._pods.pressures = held
         if held != self._held:

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from kubelite.node.cgroup.detect import read_world
 from kubelite.node.cgroup.tree import CgroupTree
-from kubelite.node.kubelet.act import updating
-from kubelite.node.kubelet.act.node_config import max_backoff
+from kubelite.node.kubelet.act import config_file, updating
 from kubelite.node.kubelet.act.pod_state import PodState
 from kubelite.node.kubelet.act.worker import Worker
 from kubelite.node.runtime.ledger import Ledger
@@ -45,7 +44,7 @@ def record(home: Home, uid: str, pod: Pod) -> None:
         if recorded.stage == REMOVING or not state.refresh():
             return
         with (
-            closing(Worker(state, max_backoff(home))) as worker,
+            closing(Worker(state, config_file.read(home).max_backoff)) as worker,
             CgroupTree(read_world(), home.cgroup) as tree,
         ):
             updating.put_accepted(worker, tree, pod)

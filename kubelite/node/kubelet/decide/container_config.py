@@ -10,8 +10,10 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
+from kubelite.core.protocol import LogRotation
 from kubelite.node.cgroup.limits import Resources
 from kubelite.node.image.model import DEFAULT_PATH, ImageConfig
+from kubelite.node.kubelet.decide.node_config import NodeConfig
 from kubelite.node.network.ports import ANY, HostPort
 from kubelite.node.runtime.errors import RuntimeFailure
 from kubelite.node.runtime.launch_plan import Program, SharedNamespaces
@@ -41,7 +43,7 @@ class NodeFacts(NamedTuple):
     """Facts about the node and the pod's network. ``capabilities`` is the mask that this process
     can grant, ``memory`` is in bytes, ``modules`` names the security modules of the kernel,
     ``pids_limit`` is the maximum number of tasks of a pod (0: no limit), ``huge_pages`` the page
-    sizes in bytes that the machine has reserved.
+    sizes in bytes that the machine has reserved, ``log`` how logs of containers are rotated.
     """
 
     name: str
@@ -54,6 +56,7 @@ class NodeFacts(NamedTuple):
     modules: frozenset[str] = frozenset()
     pids_limit: int = 0
     huge_pages: tuple[int, ...] = ()
+    log: LogRotation = NodeConfig().log_rotation
 
 
 class ContainerConfigError(RuntimeFailure):

@@ -50,6 +50,7 @@ def start_inputs(
         control_writes=control_writes,
         stdin=bool(container.stdin),
         stdin_once=bool(container.stdin_once),
+        log=node.log,
         message_path=container_config.message_path(container),
         stop_signal=signal_number(image_facts.config.stop_signal),
     )

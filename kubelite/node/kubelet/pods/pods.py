@@ -17,8 +17,7 @@ from kubelite.core.errors import NativeError
 from kubelite.lib.files import FileLock
 from kubelite.node.cgroup.detect import read_world
 from kubelite.node.cgroup.tree import CgroupTree
-from kubelite.node.kubelet.act import facts, images, pod_events, pod_names
-from kubelite.node.kubelet.act.node_config import max_backoff
+from kubelite.node.kubelet.act import config_file, facts, images, pod_events, pod_names
 from kubelite.node.kubelet.act.pod_state import PodState
 from kubelite.node.kubelet.act.progress import Step
 from kubelite.node.kubelet.act.signals import signals_blocked
@@ -232,7 +231,7 @@ class Pods:
         return UpResult(shown, False, _has_failed_init(shown), warnings, 0, changes.notes)
 
     def _worker(self, state: PodState, **options: Any) -> Worker:
-        return Worker(state, max_backoff(self._home), trace=self._trace, **options)
+        return Worker(state, config_file.read(self._home).max_backoff, trace=self._trace, **options)
 
     # -- down --------------------------------------------------------------------------------------
 

@@ -6,8 +6,8 @@ import time
 
 from kubelite.node.cgroup.detect import read_world
 from kubelite.node.cgroup.tree import CgroupTree
+from kubelite.node.kubelet.act import config_file
 from kubelite.node.kubelet.act.exit_recorder import ExitRecorder
-from kubelite.node.kubelet.act.node_config import max_backoff
 from kubelite.node.kubelet.decide import restart_policy
 from kubelite.node.kubelet.decide.actions import TimePoint
 from kubelite.node.runtime.clock import boottime
@@ -20,7 +20,7 @@ from kubelite.objects.pod.pod import Pod
 def describe_exits(home: Home, ledger: Ledger, pod: Pod, observed: ObservedPod) -> ObservedPod:
     """``observed`` with ``last_exit`` for every container that has exited. Writes nothing."""
     now = TimePoint(boottime(), boot_id(), time.time_ns())
-    limit = restart_policy.max_backoff(pod, max_backoff(home))
+    limit = restart_policy.max_backoff(pod, config_file.read(home).max_backoff)
     containers = {c.name: (c, True) for c in pod.spec.init_containers}
     others = (*pod.spec.containers, *pod.spec.ephemeral_containers)
     containers |= {c.name: (c, False) for c in others}

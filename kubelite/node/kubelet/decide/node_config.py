@@ -1,0 +1,75 @@
+"""The settings of the node with their defaults: fields, units and values are KubeletConfiguration's
+(kubelet.config.k8s.io/v1beta1). Pure.
+
+:mod:`kubelite.node.kubelet.act.config_file` reads them; ``/configz`` shows them with those that
+cannot be set (:mod:`kubelite.node.kubelet.cluster.configuration`).
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from kubelite.core.protocol import LogRotation
+from kubelite.node.kubelet.decide.restart_policy import MAX_BACKOFF, SECOND
+from kubelite.objects.facts import quantity
+
+DEFAULT_THRESHOLDS = {
+    "memory.available": "100Mi",
+    "nodefs.available": "10%",
+    "nodefs.inodesFree": "5%",
+    "imagefs.available": "15%",
+    "imagefs.inodesFree": "5%",
+}
+
+
+class CrashLoopBackOff(msgspec.Struct, rename="camel"):
+    """KubeletConfiguration's crashLoopBackOff; the period is ``60s`` or ``5m``."""
+
+    max_container_restart_period: str = "5m"
+
+
+class NodeConfig(msgspec.Struct, rename="camel"):
+    """The settings; unknown fields are ignored. Decoding raises msgspec.ValidationError, also for
+    a size that is no quantity.
+    """
+
+    crash_loop_back_off: CrashLoopBackOff = msgspec.field(default_factory=CrashLoopBackOff)
+    container_log_max_size: str = "10Mi"
+    container_log_max_files: int = 5
+    pod_pids_limit: int = -1
+    allowed_unsafe_sysctls: tuple[str, ...] = ()
+    eviction_hard: dict[str, str] = msgspec.field(default_factory=lambda: dict(DEFAULT_THRESHOLDS))
+    eviction_pressure_transition_period: str = "5m"
+    image_gc_high_threshold_percent: int = msgspec.field(
+        default=85, name="imageGCHighThresholdPercent"
+    )
+    image_gc_low_threshold_percent: int = msgspec.field(
+        default=80, name="imageGCLowThresholdPercent"
+    )
+
+    def __post_init__(self) -> None:
+        quantity.parse(self.container_log_max_size)
+
+    @property
+    def pids_limit(self) -> int:
+        """The maximum number of tasks that a pod may have; 0 where the node does not limit it."""
+        return max(self.pod_pids_limit, 0)
+
+    @property
+    def max_backoff(self) -> int:
+        """The longest wait before a restart, in nanoseconds between 1 s and 5 min."""
+        period = seconds(self.crash_loop_back_off.max_container_restart_period) * SECOND
+        return min(period, MAX_BACKOFF) if period >= SECOND else MAX_BACKOFF
+
+    @property
+    def log_rotation(self) -> LogRotation:
+        """When a container's log file is rotated, and how many are kept: the kubelet wants two."""
+        size = quantity.value(self.container_log_max_size)
+        return LogRotation(max(size, 1), max(self.container_log_max_files, 2))
+
+
+def seconds(period: str) -> int:
+    """``60s`` or ``5m`` in seconds; 0 for what is neither."""
+    factor = {"s": 1, "m": 60}.get(period[-1:], 0)
+    number = period[:-1]
+    return int(number) * factor if number.isascii() and number.isdigit() else 0
