@@ -1,5 +1,8 @@
 """Errors of the C core and of the shim protocol. Pure.
 
+:mod:`kubelite.core.native` makes them of what a C function reports (``kl_fail`` in csrc/error.c),
+:class:`kubelite.core.shim.Shim` of what a shim answers.
+
 CoreError
 ├── NativeError     a system call failed: step, object and errno
 ├── ShimGone        the shim has exited, or does not listen on its socket
@@ -13,7 +16,7 @@ import os
 
 
 class CoreError(Exception):
-    """Root of this room's errors."""
+    """Root of this package's errors."""
 
 
 class NativeError(CoreError):

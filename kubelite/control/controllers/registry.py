@@ -4,6 +4,8 @@ A row is the name that kube-controller-manager knows (those of the built-in prov
 serving certificates are our own), an older alias, and where the controller is found. Modules are
 imported only for controllers that run. Off by default, as there, are those that need to know the
 cluster's network or nodes: addresses of LoadBalancers, ranges of nodes, directories as volumes.
+
+A controller may do what its role says: ``control/api/server/controller_roles.py``.
 """
 
 from __future__ import annotations

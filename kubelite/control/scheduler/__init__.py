@@ -5,10 +5,11 @@ A library first: :func:`explain` and :func:`simulate` work on plain objects, wit
 module here knows a clock, a file or a socket; those that do not call themselves pure go through the
 core. Where to look:
 
-    filters.py      why a pod is pending            scores.py       why it went there
-    preemption.py   whom it evicts                  profile.py      which plug-ins run
-    cluster.py      what the scheduler knows        queue.py        which pod is next
-    columns.py      how all that becomes numbers    csrc/sched/     what is done with them
+    plugins/filters.py      where a pod may run     plugins/scores.py       why it went there
+    plugins/message.py      why it is Pending       plugins/profile.py      which plug-ins run
+    cluster/preemption.py   whom it evicts          loop/queue.py           which pod is next
+    cluster/cluster.py      what is known           cluster/core_arrays.py  the same as numbers
+    csrc/sched/             what is done with them  loop/conditions.py      what the API is told
 """
 
 from __future__ import annotations

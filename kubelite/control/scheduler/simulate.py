@@ -25,6 +25,7 @@ from kubelite.control.scheduler.loop.queue import Queue
 from kubelite.control.scheduler.plugins import hints, message
 from kubelite.control.scheduler.plugins.custom_plugins import OwnPlugin
 from kubelite.control.scheduler.plugins.hints import Event
+from kubelite.objects.rules.pods.placement import SCHEDULING_GATED
 
 Object = Mapping[str, Any]
 RUN = 256  # pods that are taken from the queue at a time
@@ -84,7 +85,7 @@ class Simulation:
             self._try(run)
         for pod in pods:
             if self.queue.state_of(pod) == "gated":
-                self._outcome_of(pod).message = message.GATED
+                self._outcome_of(pod).message = SCHEDULING_GATED
 
     def _next_run(self) -> list[Object]:
         """The pods that are next; none once only repetitions are left."""

@@ -1,5 +1,7 @@
 """Host ports of pods: their meaning, and when two conflict. Pure.
 
+The rules that forward them (DNAT) are in :mod:`kubelite.node.network.firewall_rules`.
+
 The rule is the scheduler's (NodePorts): same protocol, same port, and the same host address or none
 on either side.
 """

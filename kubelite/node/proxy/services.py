@@ -38,8 +38,8 @@ class Frontend(NamedTuple):
     through this one. ``drop_if_empty`` tells what happens without endpoints: silence (the Service
     has endpoints elsewhere, and policy Local keeps to this node) or a refusal. ``inside`` are the
     endpoints for callers on this node, where they are others: policy Local is about those outside.
-    What nobody serves on an address that ``is_announced``, that is which only this Service has on
-    this machine, is refused.
+    An address that ``is_announced`` belongs to this Service alone: a connection to a port of it
+    that the Service does not have is refused.
     """
 
     address: str

@@ -1,4 +1,7 @@
-"""Turns the volumes of a pod and the mounts of a container into ordered mount operations. Pure.
+"""What each volume of a pod is on this machine, and the ordered mounts of a container. Pure.
+
+A new kind of volume begins here, in :func:`places`; :mod:`kubelite.node.volume.sources` makes and
+checks what the places name.
 
 Rules are the kubelet's; the order is that of container runtimes: no mount hides an earlier one.
 """

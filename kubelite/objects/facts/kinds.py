@@ -1,7 +1,9 @@
 """The kinds of objects that kubelite knows: one row each. Pure.
 
-Adding a kind is adding a row. Facts are those of ``kubectl api-resources -o wide`` on Kubernetes
-1.36. Within a group the preferred version of a kind stands first.
+A new kind is a row here, its rules in a file of ``control/api/kinds`` (registry.py there) and its
+fields in ``schema_table.py``; docs/how-to.md has the steps. Facts are those of
+``kubectl api-resources -o wide`` on Kubernetes 1.36. Within
+a group the preferred version of a kind stands first.
 """
 
 from __future__ import annotations

@@ -19,8 +19,10 @@ from kubelite.objects.rules.cause import INVALID, Path
 
 
 class Level(IntEnum):
-    """How bad it is. QUIET is told by ``pod check``, LOUD also by ``pod up``; REFUSED stops it
-    unless a user who is lenient takes the pod without the field; FATAL always does."""
+    """How bad it is. ``pod check`` reports every level from QUIET on, ``pod up`` from LOUD on.
+    REFUSED stops ``pod up`` unless it runs with ``--lenient``, which leaves the field out; FATAL
+    always does.
+    """
 
     HONOURED = 0
     QUIET = 1

@@ -1,5 +1,6 @@
-"""Pods and pod templates, as the API stores them; the rules of a pod's spec stand elsewhere.
-Pure.
+"""Pods and pod templates, as the API stores them. Pure.
+
+Defaults and checks of a pod's spec are in ``kubelite/objects/rules/pods``, as ``pod up`` has them.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from kubelite.control.api.wire import causes
 from kubelite.objects.rules import printing
 from kubelite.objects.rules.cause import copied
 from kubelite.objects.rules.pods import changes, checks, creation, warnings
+from kubelite.objects.rules.pods.placement import SCHEDULING_GATED
 from kubelite.objects.rules.pods.resources import qos_class
 from kubelite.objects.rules.pods.volumes import HOST_PATH_TYPES
 
@@ -145,7 +147,7 @@ def _gated_condition(pod: Object) -> Object:
         "type": "PodScheduled",
         "status": "False",
         "reason": "SchedulingGated",
-        "message": "Scheduling is blocked due to non-empty scheduling gates",
+        "message": SCHEDULING_GATED,
         "lastProbeTime": None,
         "lastTransitionTime": pod["metadata"].get("creationTimestamp"),
     }

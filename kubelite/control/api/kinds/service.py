@@ -1,4 +1,7 @@
-"""Services and where they lead: Endpoints and EndpointSlices. Pure."""
+"""Services and where they lead: Endpoints and EndpointSlices. Pure.
+
+Addresses and node ports are given out by ``control/api/admission/services.py``.
+"""
 
 from __future__ import annotations
 

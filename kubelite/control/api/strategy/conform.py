@@ -1,8 +1,9 @@
 """Making a document what its kind says it is: known fields only, right types, the servers' order.
 Pure.
 
-The struct of a kind does the work (``model``); only a document that it refuses is walked here, to
-say in Kubernetes' words what is wrong with it (apimachinery's decoder, ``fieldValidation``).
+The struct of a kind does the work (:mod:`kubelite.control.api.schema.structs`); only a document
+that it refuses is walked here, to say in Kubernetes' words what is wrong with it (apimachinery's
+decoder, ``fieldValidation``).
 """
 
 from __future__ import annotations

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from kubelite.control.api.strategy import strategy
 from kubelite.lib.json import Object
+from kubelite.objects.rules.pods.defaults import GRACE_SECONDS
 
 if TYPE_CHECKING:
     from kubelite.control.api.verbs.delete_options import DeleteOptions
     from kubelite.control.api.wire.resource import Resource
 
-DEFAULT_GRACE = 30
 ORPHAN, FOREGROUND = "orphan", "foregroundDeletion"
 _UNCOLLECTED = ("events",)  # kinds of which the garbage collector knows nothing
 
@@ -54,7 +54,7 @@ def _grace(pod: Object, requested: int | None) -> int:
     if not spec.get("nodeName") or phase in ("Succeeded", "Failed"):
         return 0
     if requested is None:
-        requested = int(spec.get("terminationGracePeriodSeconds", DEFAULT_GRACE))
+        requested = int(spec.get("terminationGracePeriodSeconds", GRACE_SECONDS))
     return requested if requested >= 0 else 1
 
 

@@ -13,6 +13,7 @@ from kubelite.control.scheduler.plugins.filters import Rejection, rejection
 from kubelite.control.scheduler.plugins.profile import Profile
 from kubelite.control.scheduler.plugins.reasons import Reason
 from kubelite.control.scheduler.snapshot.nodes import Nodes
+from kubelite.objects.rules.pods.placement import SCHEDULING_GATED
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,7 @@ class Decision:
     def sentence(self) -> str:
         """Why no node will do, without what came of preemption; "" when one was chosen."""
         if self.gated:
-            return message.GATED
+            return SCHEDULING_GATED
         if self.chosen >= 0:
             return ""
         if not self.nodes.count:

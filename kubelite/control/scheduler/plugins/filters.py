@@ -1,8 +1,10 @@
-"""Why a pod is pending: the filters of the default profile, one function each. Pure.
+"""The filters of the default profile, one function each. Pure.
 
-A filter either names nodes that are out whatever pods do (a set per reason), or rows for the C
-core, which knows how many pods are where. The core reports every reason against every node; what a
-user sees is what the first filter in profile order says: :func:`rejection`.
+A filter returns a set of nodes per reason where pods make no difference to its answer (taints, node
+affinity), and otherwise a program for the C core, which knows how many pods are where (resources,
+ports, spread). The core reports every reason against every node; a user sees only that of the first
+filter in profile order, :func:`rejection`. The sentence is put together in
+:mod:`kubelite.control.scheduler.plugins.message`.
 """
 
 from __future__ import annotations

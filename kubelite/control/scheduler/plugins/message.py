@@ -1,11 +1,14 @@
-"""The sentence of a FailedScheduling event, as Kubernetes puts it. Pure."""
+"""Why a pod is Pending: the sentence of its condition and of the Event FailedScheduling, as
+Kubernetes puts it. Pure.
+
+What each filter contributes is in :mod:`kubelite.control.scheduler.plugins.reasons`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 NO_NODES = "no nodes available to schedule pods"
-GATED = "Scheduling is blocked due to non-empty scheduling gates"
 
 
 def counted(total: int, reasons: Mapping[str, int]) -> str:

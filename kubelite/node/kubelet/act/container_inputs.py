@@ -1,4 +1,6 @@
-"""The inputs of a container's start in this pod on this node: looked up here, put together by
+"""The inputs of a container's start in this pod on this node, and its mounts in their order.
+
+The inputs are looked up here and put together by
 :func:`kubelite.node.kubelet.decide.start_inputs.start_inputs`.
 """
 

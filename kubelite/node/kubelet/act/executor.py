@@ -73,7 +73,6 @@ START_ERRORS = (
     OSError,
 )
 """What may be wrong with a pod or its node when a part of it is created."""
-RETRY = 10 * SECOND
 
 
 class Executor:
@@ -255,7 +254,7 @@ class Executor:
             message = f"Failed to create pod sandbox: {error}"
             state.event("FailedCreatePodSandBox", message, warning=True)
         state.put_sandbox(state.ledger.sandbox(state.uid), up=False)
-        self.retry_at = state.now().now + RETRY
+        self.retry_at = state.now().now + restart_policy.RETRY
 
     def _clear_sandbox(self) -> None:
         state = self._state

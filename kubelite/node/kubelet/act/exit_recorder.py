@@ -33,7 +33,6 @@ shows while that is running."""
 MESSAGE_BYTES = 4096
 LOG_BYTES, LOG_LINES = 2048, 80
 """The part of the log that stands in for a termination message (FallbackToLogsOnError)."""
-UNKNOWN_MESSAGE = "the container ended while nobody was left to record how"
 
 
 class ExitRecorder:
@@ -98,7 +97,11 @@ class ExitRecorder:
     ) -> tuple[str, int, str]:
         """Reason, exit code and message, in the kubelet's words."""
         if observed.exit is None:
-            return "ContainerStatusUnknown", restart_policy.UNKNOWN_EXIT_CODE, UNKNOWN_MESSAGE
+            return (
+                "ContainerStatusUnknown",
+                restart_policy.UNKNOWN_EXIT_CODE,
+                restart_policy.UNKNOWN_EXIT_MESSAGE,
+            )
         code = observed.exit.code
         reason = "Completed" if code == 0 else "Error"
         if self._is_oom_killed(observed):

@@ -5,7 +5,12 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from kubelite.node.kubelet.decide import restart_policy
-from kubelite.node.kubelet.decide.restart_policy import SECOND, UNKNOWN_EXIT_CODE, Member
+from kubelite.node.kubelet.decide.restart_policy import (
+    SECOND,
+    UNKNOWN_EXIT_CODE,
+    UNKNOWN_EXIT_MESSAGE,
+    Member,
+)
 from kubelite.node.runtime.records import RUN, FinishedAttempt, ObservedContainer, ObservedPod
 from kubelite.objects.pod.pod import Pod
 from kubelite.objects.pod.status import (
@@ -144,7 +149,7 @@ def _lost(observed: ObservedContainer) -> ContainerStateTerminated:
     return ContainerStateTerminated(
         exit_code=UNKNOWN_EXIT_CODE,
         reason="ContainerStatusUnknown",
-        message="the container ended while nobody was left to record how",
+        message=UNKNOWN_EXIT_MESSAGE,
         started_at=rfc3339(observed.record.started_at) if observed.record.started_at else None,
         container_id=_id(observed.record.id),
     )

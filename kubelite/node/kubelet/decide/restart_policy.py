@@ -20,6 +20,7 @@ from kubelite.node.runtime.records import (
 from kubelite.objects.pod.container import Container, ContainerRestartRule, Probe
 from kubelite.objects.pod.pod import Pod
 from kubelite.objects.pod.qos import is_sidecar
+from kubelite.objects.rules.pods.defaults import GRACE_SECONDS
 
 SECOND = 1_000_000_000
 FIRST_BACKOFF = 10 * SECOND
@@ -28,8 +29,9 @@ RESTART_ALL = "RestartAllContainers"
 """The action of a restart rule that is about the whole pod (Kubernetes 1.36)."""
 UNKNOWN_EXIT_CODE = 137
 """The kubelet's exit code for a container whose exit was not recorded."""
-DEFAULT_GRACE = 30
-"""terminationGracePeriodSeconds of a pod that does not set it."""
+UNKNOWN_EXIT_MESSAGE = "the container ended while nobody was left to record how"
+RETRY = 10 * SECOND
+"""The wait before what failed on the node's side is tried again."""
 CAP_ANNOTATION = "kubelite.io/max-container-restart-period"
 """The pod's own maximum back-off, in seconds from 1 to 300; it overrides the node's."""
 
@@ -71,7 +73,7 @@ def ephemeral_members(pod: Pod, observed: ObservedPod) -> list[Member]:
 def grace(pod: Pod) -> int:
     """The pod's terminationGracePeriodSeconds, in seconds."""
     own = pod.spec.termination_grace_period_seconds
-    return DEFAULT_GRACE if own is None else own
+    return GRACE_SECONDS if own is None else own
 
 
 # -- restarts --------------------------------------------------------------------------------------

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 NAMESPACE = "default"
 GRACE_SECONDS = 30
+"""terminationGracePeriodSeconds of a pod that does not set it."""
 FILE_MODE = 0o644
 TOKEN_SECONDS = 3600
 VOLUME_MODE = "Filesystem"
@@ -57,7 +58,7 @@ def pod_spec(spec: Object) -> None:
     """Fills the spec of a Pod: what a template gets, and what only pods get."""
     template_spec(spec)
     if spec["terminationGracePeriodSeconds"] < 0:
-        spec["terminationGracePeriodSeconds"] = 1  # as kubelets always took it
+        spec["terminationGracePeriodSeconds"] = 1  # SetDefaults_Pod, since 1.22
     if spec.get("enableServiceLinks") is None:
         spec["enableServiceLinks"] = True
     for group in ("initContainers", "containers"):

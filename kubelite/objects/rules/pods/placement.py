@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 REQUIRED_TERMS = "requiredDuringSchedulingIgnoredDuringExecution"
 PREFERRED_TERMS = "preferredDuringSchedulingIgnoredDuringExecution"
+SCHEDULING_GATED = "Scheduling is blocked due to non-empty scheduling gates"
+"""The message of a pod that no scheduler looks at before its gates are gone."""
 EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
 SPREAD_ACTIONS = ("DoNotSchedule", "ScheduleAnyway")
 INCLUSION_POLICIES = ("Honor", "Ignore")
