@@ -1,7 +1,9 @@
 """The loop of a controller: queue, order per key, back-off, workers and clock.
 
 A key is planned when an object that concerns it changes, when its last plan asked to be woken, and
-after its own writes, which the view then contains. No key is planned twice at once.
+after its own writes, which the view then contains. No key is planned twice at once. One whose plan
+takes long, as that of a ReplicaSet with hundreds of pods, rests after it: what changes meanwhile is
+one plan, and one write, and not hundreds.
 """
 
 from __future__ import annotations
@@ -31,6 +33,9 @@ FIRST_BACKOFF = 0.005
 MAX_BACKOFF = 1000.0
 SLICE_SECONDS = 0.01
 """For so long plans are made before others in the process get their turn."""
+COSTLY_SECONDS = 0.001
+REST_FACTOR, MAX_REST_SECONDS = 9.0, 0.5
+"""After a costly plan a key rests for so many times as long as the plan took, to a maximum."""
 GOODBYE_SECONDS = 2.0
 WRITES = (Create, Delete, Patch, Post, Update)
 _QUIET = frozenset({"Conflict", "AlreadyExists", "NotFound", "Unreachable"})
@@ -77,6 +82,7 @@ class ControllerLoop:
         self._clock = clock
         self._queue: dict[Key, None] = {}
         self._workers: dict[Key, asyncio.Task[None]] = {}
+        self._resting: dict[Key, asyncio.TimerHandle] = {}
         self._again: set[Key] = set()
         self._failures: dict[Key, int] = {}
         self._wakes: dict[Key, Handle] = {}
@@ -109,7 +115,7 @@ class ControllerLoop:
         """Puts a key into the queue, if it is not there."""
         if not self._is_running:
             return
-        if key in self._workers:
+        if key in self._workers or key in self._resting:
             self._again.add(key)
             return
         self._queue[key] = None
@@ -119,7 +125,7 @@ class ControllerLoop:
     @property
     def is_idle(self) -> bool:
         """Whether nothing is queued or being carried out; timers may run."""
-        return not self._queue and not self._workers
+        return not self._queue and not self._workers and not self._again
 
     async def close(self) -> None:
         """Plans no more; what is being carried out may end, but not for long."""
@@ -131,6 +137,10 @@ class ControllerLoop:
         for handle in self._wakes.values():
             handle.cancel()
         self._wakes.clear()
+        for rest in self._resting.values():
+            rest.cancel()
+        self._resting.clear()
+        self._again.clear()
         tasks = list(self._workers.values())
         if tasks:
             _, late = await asyncio.wait(tasks, timeout=GOODBYE_SECONDS)
@@ -162,12 +172,32 @@ class ControllerLoop:
             self._failures.pop(key, None)
 
     def _plan(self, key: Key) -> Plan | None:
+        begun = time.perf_counter()
         try:
             return self.controller.plan(self._view, key, self._clock.now())
         except Exception:  # noqa: BLE001  # one object must not stop the controller of all others
             _log.exception("%s: the plan for %s failed", self.controller.name, "/".join(key))
             self._retry(key)
             return None
+        finally:
+            self._rest_after(key, time.perf_counter() - begun)
+
+    def _rest_after(self, key: Key, seconds: float) -> None:
+        """Keeps a key from being planned again for a while, when its plan took long."""
+        if seconds > COSTLY_SECONDS:
+            pause = min(REST_FACTOR * seconds, MAX_REST_SECONDS)
+            loop = asyncio.get_running_loop()
+            self._resting[key] = loop.call_later(pause, self._rested, key)
+
+    def _rested(self, key: Key) -> None:
+        del self._resting[key]
+        self._add_again(key)
+
+    def _add_again(self, key: Key) -> None:
+        """Queues a key that was asked for while it could not be planned."""
+        if key in self._again and key not in self._resting and key not in self._workers:
+            self._again.discard(key)
+            self.add(key)
 
     async def _carry_out(self, key: Key, plan: Plan) -> None:
         outcomes: list[Outcome] = []
@@ -194,9 +224,7 @@ class ControllerLoop:
     def _done(self, key: Key) -> None:
         """Frees the worker of a key."""
         self._workers.pop(key, None)
-        if key in self._again:
-            self._again.discard(key)
-            self.add(key)
+        self._add_again(key)
         if self._queue and self._draining is None and self._is_running:
             self._draining = asyncio.get_running_loop().call_soon(self._drain)
 

@@ -5,6 +5,7 @@ server in this process.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -110,6 +111,27 @@ async def test_a_refused_write_is_tried_again_later_each_time(tmp_path) -> None:
         await world.idle()
         names = [each["metadata"]["name"] for each in (await world.client.list(CONFIG_MAPS)).items]
         assert "b" not in names  # the plan ended at its first refusal
+
+
+async def test_changes_during_the_rest_after_a_costly_plan_are_one_plan(tmp_path) -> None:
+    seen: list[str] = []
+
+    def plan(view: Any, key: Any, now: float) -> Plan:
+        obj = view.get(CONFIG_MAPS, *key)
+        if key[1] == "a" and obj is not None:
+            seen.append(obj["data"]["n"])
+            time.sleep(0.02)
+        return NOTHING
+
+    async with running(tmp_path, plan) as world:
+        await world.client.create(CONFIG_MAPS, config_map("a", n="0"))
+        for number in range(1, 16):
+            patch = {"data": {"n": str(number)}}
+            await world.client.patch(CONFIG_MAPS, "a", patch, "default")
+            await asyncio.sleep(0.02)
+        await world.idle()
+        assert seen[-1] == "15"
+        assert len(seen) < 10, "each change was a plan of its own"
 
 
 async def test_a_fault_in_a_plan_stops_no_other_key(tmp_path, caplog) -> None:

@@ -6,18 +6,23 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from kubelite.control.api.admission.chain import Attempt
+from kubelite.control.api.strategy import strategy
 from kubelite.control.api.strategy.bodies import typed
-from kubelite.control.api.verbs.write import change_object
+from kubelite.control.api.strategy.commit import write
+from kubelite.control.api.verbs.read import entry_of
+from kubelite.control.api.verbs.write import ATTEMPTS, check_uid
 from kubelite.control.api.verbs.write_options import write_options
 from kubelite.control.api.wire import codec
 from kubelite.control.api.wire.answer import Answer, json_answer
-from kubelite.control.api.wire.documents import copy
+from kubelite.control.api.wire.documents import load
 from kubelite.control.api.wire.status import (
     bad_request,
     body,
     conflict,
 )
 from kubelite.control.api.wire.timestamp import timestamp
+from kubelite.control.store.types import Conflict
 
 if TYPE_CHECKING:
     from kubelite.control.api.admission.context import Context
@@ -43,31 +48,58 @@ async def bind(context: Context, request: Request) -> Answer:
     if metadata.get("name", name) != name:
         raise bad_request("the name of the Binding does not match the name on the URL")
     pods = context.registry.builtin("", "pods")
-    node, uid = value["target"]["name"], metadata.get("uid")
-
-    def change(old: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
-        _check_bindable(pods, old, node)
-        new = copy(old)
-        new["spec"]["nodeName"] = node
-        if uid:
-            new["metadata"]["uid"] = uid
-        new["metadata"].setdefault("annotations", {}).update(metadata.get("annotations") or {})
-        if not new["metadata"]["annotations"]:
-            del new["metadata"]["annotations"]
-        conditions = new.setdefault("status", {}).setdefault("conditions", [])
-        conditions[:] = [
-            condition for condition in conditions if condition.get("type") != "PodScheduled"
-        ]
-        conditions.append(
-            {"type": "PodScheduled", "status": "True", "lastTransitionTime": timestamp()}
-        )
-        return new, []
-
-    plain = msgspec.structs.replace(
-        request, resource=pods, name=name, sub="binding", content_type="application/json"
-    )
-    await change_object(context, plain, change, write_options(request), checks_uid=True)
+    plain = msgspec.structs.replace(request, resource=pods, name=name, sub="binding")
+    await _assign(context, plain, value, dry_run=write_options(request).dry_run)
     return json_answer(body("Success", code=201), 201)
+
+
+async def _assign(
+    context: Context, request: Request, binding: dict[str, Any], *, dry_run: bool
+) -> None:
+    """Writes the node into the pod. As with Kubernetes this is no update of the pod: it is not
+    validated again, and has no field manager. Raises StatusError.
+    """
+    pods = request.resource
+    for _ in range(ATTEMPTS):
+        before = await entry_of(context.store, request)
+        old = strategy.served(pods, load(before))
+        _check_bindable(pods, old, binding["target"]["name"])
+        check_uid(pods, old, binding)
+        attempt = Attempt(context, request, "UPDATE", _bound(old, binding), old, dry_run, [])
+        await context.admission.mutate(attempt)
+        await context.admission.validate(attempt)
+        try:
+            await write(
+                context.store,
+                pods,
+                attempt.obj,
+                before,
+                companions=attempt.companions,
+                dry_run=dry_run,
+            )
+        except Conflict:
+            continue
+        return
+    raise conflict(pods, request.name)
+
+
+def _bound(pod: dict[str, Any], binding: dict[str, Any]) -> dict[str, Any]:
+    """A pod with its node: it no longer waits for room on one."""
+    metadata, status = dict(pod["metadata"]), dict(pod.get("status") or {})
+    annotations = {
+        **(metadata.get("annotations") or {}),
+        **(binding["metadata"].get("annotations") or {}),
+    }
+    if annotations:
+        metadata["annotations"] = annotations
+    status.pop("nominatedNodeName", None)
+    is_scheduled = {"type": "PodScheduled", "status": "True", "lastTransitionTime": timestamp()}
+    status["conditions"] = [
+        *(row for row in status.get("conditions") or () if row.get("type") != "PodScheduled"),
+        is_scheduled,
+    ]
+    spec = {**pod["spec"], "nodeName": binding["target"]["name"]}
+    return {**pod, "metadata": metadata, "spec": spec, "status": status}
 
 
 def _check_bindable(pods: Resource, pod: dict[str, Any], node: str) -> None:

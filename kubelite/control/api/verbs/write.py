@@ -339,7 +339,7 @@ async def change_object(
         if pinned and pinned != old["metadata"]["resourceVersion"]:
             raise conflict(res, request.name)
         if checks_uid:
-            _check_uid(res, old, new)
+            check_uid(res, old, new)
         return old, new, warning_texts
 
     async def attempt() -> Result:
@@ -374,7 +374,7 @@ def turn(place: str) -> asyncio.Lock:
     return lock
 
 
-def _check_uid(res: Resource, old: dict[str, Any], new: dict[str, Any]) -> None:
+def check_uid(res: Resource, old: dict[str, Any], new: dict[str, Any]) -> None:
     """Whether an update means the object that is there. Raises StatusError 409."""
     given, present = new["metadata"].get("uid"), old["metadata"]["uid"]
     if given and given != present:

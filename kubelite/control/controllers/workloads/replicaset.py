@@ -47,6 +47,7 @@ from kubelite.control.controllers.shared.pod_events import pod_event
 from kubelite.control.controllers.shared.pod_state import (
     available_at,
     is_active,
+    is_available,
     is_ready,
     is_terminating,
 )
@@ -201,13 +202,14 @@ def _status(
 def _counts(owner: Obj, pods: _Pods, now: float) -> dict[str, int]:
     """The counts that are left out while they are zero."""
     labels = (spec_of(owner).get("template") or {}).get("metadata", {}).get("labels") or {}
-    template = of_map(labels)
+    template = labels.items()
+    ready = [pod for pod in pods.active if is_ready(pod)]
     seconds = min_ready_seconds(owner)
-    times = [available_at(pod, seconds) for pod in pods.active]
+    available = [pod for pod in ready if is_available(pod, seconds, now)] if seconds else ready
     counts = {
-        "fullyLabeledReplicas": sum(template.matches(labels_of(pod)) for pod in pods.active),
-        "readyReplicas": sum(map(is_ready, pods.active)),
-        "availableReplicas": sum(time is not None and time <= now for time in times),
+        "fullyLabeledReplicas": sum(template <= labels_of(pod).items() for pod in pods.active),
+        "readyReplicas": len(ready),
+        "availableReplicas": len(available),
     }
     return {field: count for field, count in counts.items() if count}
 
@@ -236,6 +238,8 @@ def min_ready_seconds(owner: Obj) -> int:
 def _next_available(owner: Obj, active: Iterable[Obj], now: float) -> float | None:
     """When the next pod becomes available."""
     seconds = min_ready_seconds(owner)
+    if not seconds:
+        return None
     times = (available_at(pod, seconds) for pod in active)
     return earliest(*(time for time in times if time is not None and time > now))
 

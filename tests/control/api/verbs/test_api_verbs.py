@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tests.control.world import CONFIG, PODS, cluster, config_map, pod
 
@@ -256,17 +256,28 @@ async def test_generation_counts_changes_of_the_spec(tmp_path: Path) -> None:
 
 async def test_a_binding_places_a_pod_once(tmp_path: Path) -> None:
     async with cluster(tmp_path) as api:
-        await api.create(PODS, pod("p"))
-        body = {
+        uid = (await api.create(PODS, pod("p"))).ok()["metadata"]["uid"]
+        waiting = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable"}
+        status = {"nominatedNodeName": "n1", "conditions": [waiting]}
+        await api.patch(f"{PODS}/p/status", {"status": status})
+        body: dict[str, Any] = {
             "kind": "Binding",
             "apiVersion": "v1",
-            "metadata": {"name": "p"},
+            "metadata": {"name": "p", "annotations": {"a": "b"}},
             "target": {"kind": "Node", "name": "n1"},
         }
+        body["metadata"]["uid"] = "of another pod"
+        assert (await api.create(f"{PODS}/p/binding", body)).code == 409
+        body["metadata"]["uid"] = uid
+        assert (await api.create(f"{PODS}/p/binding?dryRun=All", body)).code == 201
         assert (await api.create(f"{PODS}/p/binding", body)).code == 201
         placed = (await api.get(f"{PODS}/p")).ok()
         assert placed["spec"]["nodeName"] == "n1"
-        assert placed["status"]["conditions"][0]["type"] == "PodScheduled"
+        assert placed["metadata"]["annotations"] == {"a": "b"}
+        assert "nominatedNodeName" not in placed["status"]
+        (condition,) = placed["status"]["conditions"]
+        assert (condition["type"], condition["status"]) == ("PodScheduled", "True")
+        assert "reason" not in condition
         assert (await api.create(f"{PODS}/p/binding", body)).code == 409
 
 
