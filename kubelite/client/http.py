@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 import ssl
 import tempfile
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
@@ -19,6 +20,8 @@ from kubelite.client.transport import Call, Pieces, Reply
 CONNECT_SECONDS = 10.0
 ANSWER_SECONDS = 65.0  # a server gives up on an ordinary request after 60
 SILENCE_SECONDS = 180.0  # bookmarks come once a minute: a stream silent for longer is dead
+DEAD_SECONDS, PROBE_SECONDS = 45, 5
+"""When a connection is dead whose other side is gone, as with client-go (30 s and 15 s more)."""
 TOKEN_SECONDS = 60.0  # a token file is read again after this long
 
 
@@ -112,7 +115,9 @@ class HttpTransport:
     def _opened(self) -> aiohttp.ClientSession:
         if self._session is None:
             self._tls = tls_context(self._access)
-            connector = aiohttp.TCPConnector(ssl=self._tls, limit=0, keepalive_timeout=90)
+            connector = aiohttp.TCPConnector(
+                ssl=self._tls, limit=0, keepalive_timeout=90, socket_factory=_socket
+            )
             self._session = aiohttp.ClientSession(connector=connector, auto_decompress=True)
         return self._session
 
@@ -137,6 +142,23 @@ class HttpTransport:
         if self._session is not None:
             await self._session.close()
             self._session = None
+
+
+def _socket(address: aiohttp.AddrInfoType) -> socket.socket:
+    """A socket whose connection ends :data:`DEAD_SECONDS` after the other side was heard of last.
+    The kernel asks, so that nobody is woken up where all is well.
+    """
+    family, kind, protocol, _, _ = address
+    connection = socket.socket(family, kind, protocol)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in (
+        (socket.TCP_KEEPIDLE, DEAD_SECONDS - 3 * PROBE_SECONDS),
+        (socket.TCP_KEEPINTVL, PROBE_SECONDS),
+        (socket.TCP_KEEPCNT, 3),
+        (socket.TCP_USER_TIMEOUT, DEAD_SECONDS * 1000),
+    ):
+        connection.setsockopt(socket.IPPROTO_TCP, option, value)
+    return connection
 
 
 async def _whole_lines(response: aiohttp.ClientResponse) -> AsyncGenerator[bytes, None]:

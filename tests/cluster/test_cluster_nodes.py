@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -201,38 +200,6 @@ def test_pods_of_two_machines_reach_each_other(machines):
     machines.leave()
     machines.first.kl("down")
     assert ranges["second"] not in machines.first.ip("route")
-
-
-def test_a_node_that_is_drained_and_one_that_is_lost(machines):
-    machines.joined()
-    cluster = machines.first
-    cluster.apply(WEB % "ScheduleAnyway")
-    eventually(lambda: pods(cluster).keys() == {"first", "second"})
-    cluster.kubectl("drain", "second", "--ignore-daemonsets", "--timeout=30s")
-    assert "second" not in pods(cluster)
-    cluster.kubectl("uncordon", "second")
-    cluster.kubectl("rollout", "restart", "deploy/web")
-    eventually(lambda: pods(cluster).keys() == {"first", "second"})
-    lost = pods(cluster)["second"]["metadata"]["name"]
-    assert machines.kubelet is not None
-    machines.kubelet.send_signal(signal.SIGKILL)
-    machines.kubelet.wait()
-    machines.kubelet = None
-    eventually(lambda: ready(cluster) == {"first"}, seconds=90)
-
-    def evicted() -> bool:
-        pod = cluster.kubectl("get", "pod", lost, "-o", "json", check=False).stdout
-        return not pod or bool(json.loads(pod)["metadata"].get("deletionTimestamp"))
-
-    eventually(evicted)
-    machines.join()
-    eventually(lambda: ready(cluster) == {"first", "second"})
-    eventually(lambda: not any_pod(cluster, lost))
-    eventually(lambda: not any(n["spec"].get("taints") for n in cluster.get("nodes")["items"]))
-
-
-def any_pod(cluster: Cluster, name: str) -> bool:
-    return any(pod["metadata"]["name"] == name for pod in cluster.get("pods")["items"])
 
 
 def test_a_token_of_another_cluster_is_refused_before_it_is_sent(machines):

@@ -30,7 +30,7 @@ class Cluster(World):
         super().__init__(root)
         self.ports = free_ports(2)
         self.kubeconfig = str(root / "cluster" / "default" / "kubeconfig")
-        self._kubectl = kubectl_of("new")
+        self._kubectl = [kubectl_of("new")]
         self._env = {**self.env, "KUBECONFIG": self.kubeconfig, "HOME": str(root)}
 
     def up(self, *options: str) -> None:
@@ -40,14 +40,14 @@ class Cluster(World):
 
     def terminal(self, *words: str) -> Terminal:
         """``kubectl WORDS`` in a terminal of its own."""
-        return Terminal([self._kubectl, *words], self._env)
+        return Terminal([*self._kubectl, *words], self._env)
 
     def kubectl(
         self, *words: str, given: str = "", check: bool = True
     ) -> subprocess.CompletedProcess[str]:
         """Runs kubectl; with ``check`` a failure fails the test."""
         done = subprocess.run(
-            [self._kubectl, *words],
+            [*self._kubectl, *words],
             input=given,
             capture_output=True,
             text=True,

@@ -133,10 +133,10 @@ def free_ports(count: int) -> list[int]:
 class EtcdServer:
     """An etcd that can be killed and started again on its data. ``more`` are options of it."""
 
-    def __init__(self, folder: Path, *more: str) -> None:
+    def __init__(self, folder: Path, *more: str, host: str = "127.0.0.1") -> None:
         self._folder = folder
         self._more = more
-        self._urls = [f"http://127.0.0.1:{port}" for port in free_ports(2)]
+        self._urls = [f"http://{host}:{port}" for port in free_ports(2)]
         self._process: subprocess.Popen[bytes] | None = None
 
     @property

@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from kubelite.client.resources import NODES
 from kubelite.control.controllers.actions import Create, Outcome, Step, Update
 from kubelite.control.controllers.certificates import approving, cleaning, serving
 from kubelite.control.controllers.shared.meta import format_time
@@ -180,3 +181,13 @@ def test_a_node_gets_a_serving_certificate_for_its_own_addresses(asked, approved
         (update,) = plan.steps
         assert update.sub == "approval"
         assert update.body["status"]["conditions"][0]["type"] == "Approved"
+
+
+def test_a_request_that_came_before_its_node_was_seen_is_looked_at_again():
+    concerned = serving.KUBELET_SERVING_APPROVING_CONTROLLER.watches[NODES]
+    view = FixedView([serving_request("n")])
+    late = node("n", "192.0.2.1")
+    assert list(concerned(view, None, late)) == [("", "r")]
+    assert list(concerned(view, node("n"), late)) == [("", "r")]
+    assert list(concerned(view, late, late)) == []
+    assert list(concerned(view, None, node("m", "192.0.2.1"))) == []

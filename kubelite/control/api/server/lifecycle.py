@@ -17,6 +17,7 @@ from kubelite.control.api.auth.tokens import Tokens
 from kubelite.control.api.discovery.health import Health
 from kubelite.control.api.discovery.nonresource import NonResourcePaths
 from kubelite.control.api.server import seed
+from kubelite.control.api.server.addresses import Address
 from kubelite.control.api.server.app import App
 from kubelite.control.api.server.event_expiry import EVENT_SECONDS, EVENTS, Expiry
 from kubelite.control.api.server.flow_control import FlowControl
@@ -96,7 +97,7 @@ class ApiServer:
         )
         self._expiry = Expiry(store)
         self._signer = Signer(self.context, self.pki.authority)
-        self._lease = IdentityLease(self.context)
+        self._lease: IdentityLease | None = None
         app = App(
             self.context,
             self._definitions,
@@ -119,12 +120,12 @@ class ApiServer:
         """Listens, seeds a new cluster, and becomes ready. Raises OSError, StoreError."""
         self.context.store.start()
         self.port = await self._server.listen(self._options.bind, self._options.port)
-        await seed.seed_cluster(
-            self.context.store, self.context.registry, self.authority, (self.address, self.port)
-        )
+        own = Address(self.address, self.port)
+        await seed.seed_cluster(self.context.store, self.context.registry, self.authority, own)
         self._definitions.start()
         self._expiry.start()
         self._signer.start()
+        self._lease = IdentityLease(self.context, own)
         self._lease.start()
         self._ready = True
 
@@ -136,7 +137,8 @@ class ApiServer:
         await self._definitions.close()
         await self._expiry.close()
         await self._signer.close()
-        await self._lease.close()
+        if self._lease is not None:
+            await self._lease.close()
         await self.context.store.close()
         if self._audit is not None:
             self._audit.close()

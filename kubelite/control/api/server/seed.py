@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from kubelite.control.api.admission import namespaces
 from kubelite.control.api.admission.services import ADDRESS_LABELS, NETWORK
 from kubelite.control.api.discovery import priorities
-from kubelite.control.api.server import flow_policy, rbac_policy
+from kubelite.control.api.server import addresses, flow_policy, rbac_policy
 from kubelite.control.api.wire.timestamp import timestamp
 from kubelite.control.store.types import Conflict
 from kubelite.lib.json import Object
@@ -20,6 +20,7 @@ from kubelite.lib.json import Object
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from kubelite.control.api.server.addresses import Address
     from kubelite.control.api.wire.registry import Registry
     from kubelite.control.api.wire.resource import Resource
     from kubelite.control.store.store import Store
@@ -27,9 +28,7 @@ if TYPE_CHECKING:
 _PIECE = 100  # an etcd takes at most 128 changes at once
 
 
-async def seed_cluster(
-    store: Store, registry: Registry, authority: str, address: tuple[str, int]
-) -> None:
+async def seed_cluster(store: Store, registry: Registry, authority: str, address: Address) -> None:
     """Writes what is missing. ``authority`` is the cluster's certificate in PEM, ``address`` where
     the server listens.
     """
@@ -43,9 +42,7 @@ async def seed_cluster(
         return
 
 
-async def _missing(
-    store: Store, registry: Registry, authority: str, address: tuple[str, int]
-) -> Any:
+async def _missing(store: Store, registry: Registry, authority: str, address: Address) -> Any:
     for res, obj in objects(registry, authority, address):
         metadata = obj["metadata"]
         namespace = metadata.get("namespace", "")
@@ -54,7 +51,7 @@ async def _missing(
 
 
 def objects(
-    registry: Registry, authority: str, address: tuple[str, int]
+    registry: Registry, authority: str, address: Address
 ) -> Iterator[tuple[Resource, Object]]:
     """Everything that a cluster has from the beginning."""
     rbac = rbac_policy.RBAC
@@ -83,10 +80,10 @@ def objects(
         yield registry.builtin("apiregistration.k8s.io", "apiservices"), api_service(group, version)
     yield registry.builtin("networking.k8s.io", "servicecidrs"), _service_cidr()
     yield registry.builtin("", "configmaps"), _extension_authentication(authority)
-    yield registry.builtin("", "services"), _service(address[1])
+    yield registry.builtin("", "services"), _service(address.port)
     yield registry.builtin("networking.k8s.io", "ipaddresses"), _taken_address()
-    yield registry.builtin("", "endpoints"), _endpoints(address)
-    yield registry.builtin("discovery.k8s.io", "endpointslices"), _slice(address)
+    yield registry.builtin("", "endpoints"), addresses.endpoints_object([address])
+    yield registry.builtin("discovery.k8s.io", "endpointslices"), addresses.slice_object([address])
 
 
 def namespace(name: str) -> Object:
@@ -190,37 +187,4 @@ def _taken_address() -> Object:
         "apiVersion": "networking.k8s.io/v1",
         "metadata": metadata,
         "spec": {"parentRef": parent},
-    }
-
-
-def _endpoints(address: tuple[str, int]) -> Object:
-    return {
-        "kind": "Endpoints",
-        "apiVersion": "v1",
-        "metadata": {
-            "name": "kubernetes",
-            "namespace": "default",
-            "labels": {"endpointslice.kubernetes.io/skip-mirror": "true"},
-        },
-        "subsets": [
-            {
-                "addresses": [{"ip": address[0]}],
-                "ports": [{"name": "https", "port": address[1], "protocol": "TCP"}],
-            }
-        ],
-    }
-
-
-def _slice(address: tuple[str, int]) -> Object:
-    return {
-        "kind": "EndpointSlice",
-        "apiVersion": "discovery.k8s.io/v1",
-        "metadata": {
-            "name": "kubernetes",
-            "namespace": "default",
-            "labels": {"kubernetes.io/service-name": "kubernetes"},
-        },
-        "addressType": "IPv6" if ":" in address[0] else "IPv4",
-        "endpoints": [{"addresses": [address[0]], "conditions": {"ready": True}}],
-        "ports": [{"name": "https", "port": address[1], "protocol": "TCP"}],
     }

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from cryptography import x509
@@ -22,6 +23,7 @@ from kubelite.control.controllers.shared.meta import (
     Key,
     Obj,
     is_deleting,
+    key_of,
     name_of,
     spec_of,
     status_of,
@@ -85,13 +87,22 @@ def _of_others(view: View, node: Obj) -> set[str]:
     return taken | set(listed)
 
 
+def _requests_of_node(view: View, old: Obj | None, new: Obj | None) -> Iterable[Key]:
+    """What a node has asked for before its addresses were seen here."""
+    if new is None or (old is not None and _own(old) == _own(new)):
+        return []
+    user = USER + name_of(new)
+    requests = view.list(CERTIFICATE_SIGNING_REQUESTS)
+    return [key_of(request) for request in requests if spec_of(request).get("username") == user]
+
+
 KUBELET_SERVING_APPROVING_CONTROLLER = Controller(
     "kubelet-serving-approving-controller",
     "certificate-controller",
     "certificate-controller",
     {
         CERTIFICATE_SIGNING_REQUESTS: own_key,
-        NODES: nobody,
+        NODES: _requests_of_node,
         ENDPOINTS: nobody,
     },
     plan,

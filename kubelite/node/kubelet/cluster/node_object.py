@@ -113,6 +113,11 @@ def extended_changes(status: Mapping[str, Any]) -> dict[str, str | None]:
     }
 
 
+def is_given_up(status: Mapping[str, Any]) -> bool:
+    """Whether the control plane has not heard of the node for too long: only it says Unknown."""
+    return any(entry["status"] == "Unknown" for entry in status.get("conditions") or ())
+
+
 def conditions(now: str, pressures: frozenset[str] = frozenset()) -> list[Object]:
     """The conditions of a ready node under ``pressures``; times of transitions are for the caller
     to keep.

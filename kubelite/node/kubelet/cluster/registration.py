@@ -20,7 +20,8 @@ LEASE_NAMESPACE = "kube-node-lease"
 LEASE_SECONDS, RENEW_SECONDS = 40, 10.0
 STATUS_SECONDS = 300.0
 """How often an unchanged status is written, as in the kubelet (nodeStatusReportFrequency)."""
-RETRY_SECONDS = 0.5
+RETRY_SECONDS, RENEW_AGAIN_SECONDS = 0.5, 2.0
+"""How long after a failure it is tried again: to register, and to say that the node lives."""
 RANGE_TRIES, RANGE_SECONDS = 200, 0.02
 """How often a new node asks whether it has been assigned a range, and how far apart."""
 
@@ -75,18 +76,30 @@ class Registration:
 
     async def run(self) -> None:
         """Renews the Lease and keeps the status current until cancelled."""
-        last_status = asyncio.get_running_loop().time()
+        pause, last_status = RENEW_SECONDS, _now()
         while True:
-            await asyncio.sleep(RENEW_SECONDS)
-            now = asyncio.get_running_loop().time()
+            await asyncio.sleep(pause)
+            pause, is_due = RENEW_SECONDS, _now() - last_status >= STATUS_SECONDS
             try:
-                if now - last_status >= STATUS_SECONDS:
-                    await self._create_or_update()
-                    last_status = now
-                await self._renew_lease()
-                await self._offer_extended_resources()
-            except ClientError as error:
-                _log.warning("cannot say that the node lives: %s", error)
+                # What is sent while the network is away may wait for much longer than it is away.
+                async with asyncio.timeout(RENEW_SECONDS):
+                    if await self._renew(is_due=is_due):
+                        last_status = _now()
+            except (ClientError, TimeoutError) as error:
+                _log.warning("cannot say that the node lives: %s", error or "no answer in time")
+                pause = RENEW_AGAIN_SECONDS
+
+    async def _renew(self, *, is_due: bool) -> bool:
+        """Says that the node lives. Returns whether its status was written: when that is due, and
+        when the control plane has given it up. Raises ClientError.
+        """
+        await self._renew_lease()
+        status = (await self._client.get(NODES, self._node["metadata"]["name"]))["status"]
+        await self._offer_extended_resources(status)
+        if is_due or node_object.is_given_up(status):
+            await self._create_or_update()
+            return True
+        return False
 
     async def _create_or_update(self) -> None:
         description = self._describe()._replace(pressures=self._pressures)
@@ -107,12 +120,11 @@ class Registration:
             NODES, description.name, {"status": status}, kind="strategic"
         )
 
-    async def _offer_extended_resources(self) -> None:
+    async def _offer_extended_resources(self, status: dict[str, Any]) -> None:
         """What somebody else has added to the node's capacity can be allocated."""
-        name = self._node["metadata"]["name"]
-        changes = node_object.extended_changes((await self._client.get(NODES, name))["status"])
-        if changes:
+        if changes := node_object.extended_changes(status):
             patch = {"status": {"allocatable": changes}}
+            name = self._node["metadata"]["name"]
             await self._client.patch_status(NODES, name, patch, kind="strategic")
 
     async def _renew_lease(self) -> None:
@@ -130,6 +142,10 @@ class Registration:
             self._lease = await self._client.update(LEASES, wanted)
         except NotFound:
             self._lease = None
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
 
 
 def _missing(present: dict[str, Any], wanted: dict[str, Any]) -> dict[str, dict[str, str]]:
