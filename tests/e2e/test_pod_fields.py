@@ -244,6 +244,22 @@ def two(
     return made
 
 
+def test_beside_a_privileged_container_the_others_still_get_no_devices(world: World) -> None:
+    """The usual pair: an init container that may set the machine up, and the program."""
+    read = "mknod /tmp/zero b 7 0; head -c 0 /tmp/zero 2>&1 | grep -o 'not permitted'; true"
+    setup = {
+        "name": "setup",
+        "image": "host",
+        "command": ["sh", "-c", "test -c /dev/kmsg && echo set up"],
+        "securityContext": {"privileged": True},
+    }
+    spec = pod(f"{read}; echo denied", spec={"initContainers": [setup]})
+    world.up(spec)
+    world.kl("pod", "wait", "p", "--for=exited", "--timeout", "20s")
+    assert lines(world.logs("p", "setup")) == ["set up"]
+    assert lines(world.logs("p", "c")) == ["not permitted", "denied"]
+
+
 def test_an_empty_dir_is_shared_between_containers_and_writable_for_all(world: World) -> None:
     spec = two(
         "echo text > /v/f; stat -c %a /v; sleep 1",

@@ -205,6 +205,9 @@ class CgroupTree:
         try:
             for branch in self.branches:
                 own = branch.counts or id(branch) in limited
+                if own and not branch.counts:
+                    # The limit is this container's alone: the pod has made no group for it.
+                    self._mkdir(branch, pod, [], exist_ok=True)
                 if own:
                     self._mkdir(branch, group, created)
                 if branch.v2:
