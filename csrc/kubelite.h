@@ -74,6 +74,10 @@ void kl_text_free(char *text);
 /* openat2(2): flags O_*, resolve RESOLVE_*. Returns a descriptor. */
 int kl_openat2(int dir, const char *path, uint64_t flags, uint64_t resolve, kl_error *err);
 
+/* A detached copy of the mounts at a descriptor and below it, which stay peers of those of the
+ * host: what is mounted in one is mounted in the other. Returns its descriptor. */
+int kl_clone_mounts(int fd, kl_error *err);
+
 /* setns(2) and unshare(2) of the calling thread; CLONE_NEW*. */
 int kl_setns(int ns, int type, kl_error *err);
 int kl_unshare(int flags, kl_error *err);

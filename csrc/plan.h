@@ -82,7 +82,9 @@ enum plan_mount_flag {
         1u << 2, /* bind: `options` is a path below the source, resolved without leaving it */
     PLAN_MOUNT_OWN = 1u << 3,        /* bind: the source is the pod's alone, and may be chowned */
     PLAN_MOUNT_ATTR_BELOW = 1u << 4, /* bind: attributes hold for the mounts below too */
-    PLAN_MOUNT_ALL_FLAGS = (1u << 5) - 1,
+    PLAN_MOUNT_SLAVE = 1u << 5,      /* bind: what is mounted below the source later appears here */
+    PLAN_MOUNT_SHARED = 1u << 6,     /* and what is mounted here appears at the source */
+    PLAN_MOUNT_ALL_FLAGS = (1u << 7) - 1,
 };
 
 struct plan_ref {

@@ -52,52 +52,69 @@ int detached_set(int mount, unsigned flags, uint64_t attr, uint64_t propagation,
     return 0;
 }
 
+static int open_clone(int dir, const char *path, bool recursive, kl_error *err) {
+    const unsigned flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (recursive ? AT_RECURSIVE : 0) |
+                           (*path ? 0 : AT_EMPTY_PATH);
+    const int mount = sys_open_tree(dir, path, flags);
+    return mount >= 0 ? mount : kl_fail(err, errno, "bind", "%s", path);
+}
+
 int detached_clone(int dir, const char *path, bool recursive, uint64_t attr, kl_error *err) {
-    unsigned flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (recursive ? AT_RECURSIVE : 0) |
-                     (*path ? 0 : AT_EMPTY_PATH);
-    SCOPED_FD mount = sys_open_tree(dir, path, flags);
-    if (mount < 0)
-        return kl_fail(err, errno, "bind", "%s", path);
-    if (detached_set(mount, recursive ? AT_RECURSIVE : 0, 0, MS_PRIVATE, err) < 0)
+    SCOPED_FD mount = open_clone(dir, path, recursive, err);
+    if (mount < 0 || detached_set(mount, recursive ? AT_RECURSIVE : 0, 0, MS_PRIVATE, err) < 0)
         return -1;
     if (attr && detached_set(mount, 0, attr, 0, err) < 0)
         return -1;
     return kl_steal_fd(&mount);
 }
 
-/* A path below a volume, which may lead neither out of the volume nor through a link (subPath). */
-static int clone_below(const char *source, const char *below, const struct plan_mount *item,
-                       kl_error *err) {
+static uint64_t propagation_of(const struct plan_mount *item) {
+    if (item->flags & PLAN_MOUNT_SHARED)
+        return MS_SHARED;
+    return item->flags & PLAN_MOUNT_SLAVE ? MS_SLAVE : MS_PRIVATE;
+}
+
+int detached_source(const struct plan *plan, const struct plan_mount *item, kl_error *err) {
+    const char *source = plan_string(plan, item->source);
     SCOPED_FD volume = open(source, O_PATH | O_CLOEXEC);
     if (volume < 0)
         return kl_fail(err, errno, "open volume", "%s", source);
-    SCOPED_FD part =
+    if (!(item->flags & PLAN_MOUNT_SUBPATH))
+        return kl_steal_fd(&volume);
+    const char *below = plan_string(plan, item->options);
+    const int part =
         sys_openat2(volume, below, O_PATH | O_CLOEXEC,
                     defence_disabled("subpath")
                         ? 0
                         : RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS);
-    if (part < 0)
-        return kl_fail(err, errno, "open subPath", "%s", below);
-    return detached_clone(part, "", item->flags & PLAN_MOUNT_RECURSIVE, item->attr, err);
+    return part >= 0 ? part : kl_fail(err, errno, "open subPath", "%s", below);
+}
+
+int detached_configure(int mount, const struct plan_mount *item, kl_error *err) {
+    const unsigned depth = item->flags & PLAN_MOUNT_RECURSIVE ? AT_RECURSIVE : 0;
+    if (detached_set(mount, depth, 0, propagation_of(item), err) < 0)
+        return -1;
+    const unsigned attr_depth = item->flags & PLAN_MOUNT_ATTR_BELOW ? AT_RECURSIVE : 0;
+    return item->attr ? detached_set(mount, attr_depth, item->attr, 0, err) : 0;
+}
+
+static int copy_source(const struct plan *plan, const struct plan_mount *item, const int *fds,
+                       kl_error *err) {
+    if (item->kind == PLAN_BIND_FD) {
+        const int copy = fcntl(fds[item->source], F_DUPFD_CLOEXEC, 0);
+        return copy >= 0 ? copy : kl_fail(err, errno, "take mount descriptor", "%u", item->source);
+    }
+    const bool recursive = item->flags & PLAN_MOUNT_RECURSIVE;
+    if (!(item->flags & PLAN_MOUNT_SUBPATH))
+        return open_clone(AT_FDCWD, plan_string(plan, item->source), recursive, err);
+    SCOPED_FD source = detached_source(plan, item, err);
+    return source < 0 ? -1 : open_clone(source, "", recursive, err);
 }
 
 int detached_bind(const struct plan *plan, const struct plan_mount *item, const int *fds,
                   kl_error *err) {
-    if (item->kind == PLAN_BIND_FD) {
-        SCOPED_FD copy = fcntl(fds[item->source], F_DUPFD_CLOEXEC, 0);
-        if (copy < 0)
-            return kl_fail(err, errno, "take mount descriptor", "%u", item->source);
-        return detached_set(copy, 0, item->attr, MS_PRIVATE, err) < 0 ? -1 : kl_steal_fd(&copy);
-    }
-    const char *source = plan_string(plan, item->source);
-    SCOPED_FD mount =
-        item->flags & PLAN_MOUNT_SUBPATH
-            ? clone_below(source, plan_string(plan, item->options), item, err)
-            : detached_clone(AT_FDCWD, source, item->flags & PLAN_MOUNT_RECURSIVE, item->attr, err);
-    if (mount < 0 || (item->flags & PLAN_MOUNT_ATTR_BELOW &&
-                      detached_set(mount, AT_RECURSIVE, item->attr, 0, err) < 0))
-        return -1;
-    return kl_steal_fd(&mount);
+    SCOPED_FD mount = copy_source(plan, item, fds, err);
+    return mount < 0 || detached_configure(mount, item, err) < 0 ? -1 : kl_steal_fd(&mount);
 }
 
 /* Idempotent: the ids of a second container's start are in range already. */

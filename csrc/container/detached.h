@@ -14,6 +14,13 @@ int detached_new(const char *type, const char *options, unsigned attr, kl_error 
  * asked. */
 int detached_clone(int dir, const char *path, bool recursive, uint64_t attr, kl_error *err);
 
+/* What a PLAN_BIND mounts, as an O_PATH descriptor: its source, or a path below that, which may
+ * lead neither out of it nor through a link (subPath). */
+int detached_source(const struct plan *plan, const struct plan_mount *item, kl_error *err);
+
+/* Gives a copy of the source the attributes and propagation that the plan asks for. */
+int detached_configure(int mount, const struct plan_mount *item, kl_error *err);
+
 /* The source of a PLAN_BIND or PLAN_BIND_FD. */
 int detached_bind(const struct plan *plan, const struct plan_mount *item, const int *fds,
                   kl_error *err);

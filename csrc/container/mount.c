@@ -205,7 +205,33 @@ static int make_mount(const struct plan *plan, const struct plan_mount *item, co
         return detached_bind(plan, item, fds, err);
     if (item->kind == PLAN_LAYERS)
         return mount_layers(plan, item, err);
-    return detached_new(types[item->kind], plan_string(plan, item->options), item->attr, err);
+    SCOPED_FD made =
+        detached_new(types[item->kind], plan_string(plan, item->options), item->attr, err);
+    if (made < 0 ||
+        (item->flags & PLAN_MOUNT_SHARED && detached_set(made, 0, 0, MS_SHARED, err) < 0))
+        return -1;
+    return kl_steal_fd(&made);
+}
+
+/* Binds a source whose later mounts are to arrive: with mount(2), since what is mounted at the
+ * source while a copy is detached does not arrive in it. */
+static int bind_in_place(const struct plan *plan, const struct plan_mount *item, int root,
+                         int target, kl_error *err) {
+    char from[32], to[32];
+    const uint64_t file = item->flags & PLAN_MOUNT_FILE ? 0 : O_DIRECTORY;
+    const unsigned long depth = item->flags & PLAN_MOUNT_RECURSIVE ? MS_REC : 0;
+    SCOPED_FD source = detached_source(plan, item, err);
+    if (source < 0)
+        return -1;
+    snprintf(from, sizeof from, "/proc/self/fd/%d", source);
+    snprintf(to, sizeof to, "/proc/self/fd/%d", target);
+    if (sys_mount(from, to, NULL, MS_BIND | depth, NULL) < 0)
+        return kl_fail(err, errno, "bind", "%s", plan_string(plan, item->source));
+    SCOPED_FD mount =
+        open_inside(root, plan_string(plan, item->target), O_PATH | O_CLOEXEC | file, INSIDE);
+    if (mount < 0)
+        return kl_fail(err, errno, "open mount", "%s", plan_string(plan, item->target));
+    return detached_configure(mount, item, err);
 }
 
 static bool is_kernel_mount(uint32_t kind) {
@@ -225,6 +251,9 @@ static int apply_mount(const struct plan *plan, uint32_t index, int root, const 
     if (item->kind == PLAN_DEV)
         return mount_dev(target, plan_string(plan, item->options), item->attr, prepared, err);
     const bool ready = prepared && prepared->mounts[index] >= 0;
+    const bool propagates = item->flags & (PLAN_MOUNT_SLAVE | PLAN_MOUNT_SHARED);
+    if (propagates && item->kind == PLAN_BIND && !ready)
+        return bind_in_place(plan, item, root, target, err);
     SCOPED_FD mount =
         ready ? kl_steal_fd(&prepared->mounts[index]) : make_mount(plan, item, fds, err);
     if (mount < 0)

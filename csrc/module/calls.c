@@ -14,6 +14,12 @@ int kl_openat2(int dir, const char *path, uint64_t flags, uint64_t resolve, kl_e
     return fd >= 0 ? fd : kl_fail(err, errno, "open", "%s", path);
 }
 
+int kl_clone_mounts(int fd, kl_error *err) {
+    const int mount =
+        sys_open_tree(fd, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE | AT_EMPTY_PATH);
+    return mount >= 0 ? mount : kl_fail(err, errno, "clone mounts", "descriptor %d", fd);
+}
+
 int kl_setns(int namespace, int type, kl_error *err) {
     return setns(namespace, type) == 0 ? 0 : kl_fail(err, errno, "enter namespace", "%#x", type);
 }

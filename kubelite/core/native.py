@@ -172,6 +172,14 @@ def openat2(directory: int, path: str, flags: int, resolve: int) -> int:
     return _os_check(_lib.kl_openat2(directory, os.fsencode(path), flags, resolve, err), err, path)
 
 
+def clone_mounts(descriptor: int) -> int:
+    """A descriptor of a detached copy of the mounts at ``descriptor`` and below it. Mounts that are
+    shared stay peers of the copy, open_tree(2). Raises OSError.
+    """
+    err = _ffi.new("kl_error *")
+    return _os_check(_lib.kl_clone_mounts(descriptor, err), err)
+
+
 def setns(namespace: int, kind: int) -> None:
     """Moves the calling thread into a namespace, setns(2). ``kind`` is its CLONE_NEW*. Raises
     OSError.

@@ -67,7 +67,7 @@ class MountKind(IntEnum):
 
 
 class MountFlag(IntFlag):
-    """Options of a bind mount, ``enum plan_mount_flag``."""
+    """Options of a mount, ``enum plan_mount_flag``."""
 
     NONE = 0
     RECURSIVE = 1
@@ -75,6 +75,8 @@ class MountFlag(IntFlag):
     SUBPATH = 4
     OWN = 8
     ATTR_BELOW = 16
+    SLAVE = 32
+    SHARED = 64
 
 
 class Attr(IntFlag):

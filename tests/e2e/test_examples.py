@@ -99,6 +99,7 @@ EFFECTS: dict[str, Effect] = {
     "list": says("echo $GREETING", "hello from a list"),
     "liveness-tcp": status("containerStatuses.0.restartCount", "0"),
     "memory-limit": says(_LIMITS, "(?s).*67108864.*"),
+    "mount-propagation": says("cat /share/files/greeting", "hello"),
     "nested-mounts": says("stat -fc %T /outer/inner; ls /outer", "tmpfs\ninner"),
     "no-privilege-escalation": says("grep NoNewPrivs /proc/self/status", r"NoNewPrivs:\s+1"),
     "pod-resources": status("qosClass", "Guaranteed"),

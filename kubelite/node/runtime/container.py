@@ -4,10 +4,11 @@ from the shim.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from kubelite.core.errors import NativeError
@@ -140,18 +141,19 @@ class Containers:
         """
         inputs = prepared.inputs
         fds, cgroup = cgroup_descriptors(prepared.membership)
-        plan = _encoded(_plan(prepared, mounts, cgroup), inputs.name)
-        self._trace(f"start container {inputs.name}")
-        seq = shim.ask_start(
-            record.id,
-            Role.CONTAINER,
-            plan,
-            [*fds, prepared.logs],
-            flags=_flags(inputs),
-            target=inputs.target,
-            attempt=prepared.attempt,
-            log=inputs.log,
-        )
+        with _opened_mounts(mounts, len(fds)) as (mounts, shared):
+            plan = _encoded(_plan(prepared, mounts, cgroup), inputs.name)
+            self._trace(f"start container {inputs.name}")
+            seq = shim.ask_start(
+                record.id,
+                Role.CONTAINER,
+                plan,
+                [*fds, *shared, prepared.logs],
+                flags=_flags(inputs),
+                target=inputs.target,
+                attempt=prepared.attempt,
+                log=inputs.log,
+            )
         return PendingStart(record, seq)
 
     def find_start(
@@ -208,6 +210,30 @@ def cgroup_descriptors(membership: Membership) -> tuple[list[int], Cgroup]:
     if membership.directory < 0:
         return list(membership.tasks), Cgroup(tuple(range(tasks)))
     return [*membership.tasks, membership.directory], Cgroup(tuple(range(tasks)), tasks)
+
+
+@contextlib.contextmanager
+def _opened_mounts(
+    mounts: Sequence[Mount], first: int
+) -> Iterator[tuple[Sequence[Mount], list[int]]]:
+    """The mounts of a plan with those that the container shares with the host as descriptors, which
+    are numbered from ``first`` on. Raises HostPathError.
+    """
+    opened: list[int] = []
+    try:
+        yield [_opened_mount(mount, first, opened) for mount in mounts], opened
+    finally:
+        for descriptor in opened:
+            os.close(descriptor)
+
+
+def _opened_mount(mount: Mount, first: int, opened: list[int]) -> Mount:
+    if not launch_plan.is_shared_with_host(mount):
+        return mount
+    from kubelite.node.volume.propagation import shared_mounts  # few pods have one
+
+    opened.append(shared_mounts(str(mount.source), mount.options))
+    return launch_plan.from_descriptor(mount, first + len(opened) - 1)
 
 
 def message_file(base: str, name: str, attempt: int) -> str:

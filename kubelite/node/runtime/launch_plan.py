@@ -28,6 +28,7 @@ from kubelite.core.plan import (
 from kubelite.core.protocol import LogRotation
 from kubelite.node.cgroup.limits import ControlWrite
 from kubelite.node.runtime.identity import User
+from kubelite.node.volume.mounts import PodMount, Propagation
 
 MASKED = (
     "/proc/acpi /proc/asound /proc/kcore /proc/keys /proc/latency_stats /proc/timer_list "
@@ -39,6 +40,11 @@ IDS = 65536
 """The number of user and group ids of a pod with a user namespace: from 0 on inside, contiguous
 outside.
 """
+_PROPAGATION: dict[Propagation, MountFlag] = {
+    "": MountFlag.NONE,
+    "slave": MountFlag.SLAVE,
+    "shared": MountFlag.SHARED,
+}
 _KERNEL = Attr.NOSUID | Attr.NODEV | Attr.NOEXEC
 
 
@@ -82,6 +88,7 @@ class Bind(NamedTuple):
     name: str = ""
     layers: tuple[str, ...] = ()
     read_only_below: bool = False
+    propagation: Propagation = ""
     own: bool = False
 
 
@@ -245,8 +252,33 @@ def bind_mount(bind: Bind) -> Mount:
         flags |= MountFlag.SUBPATH
     if bind.read_only_below:
         flags |= MountFlag.ATTR_BELOW
+    flags |= _PROPAGATION[bind.propagation]
     attr = Attr.RDONLY if bind.read_only else Attr.NONE
     return Mount(MountKind.BIND, bind.target, bind.source, bind.subpath, attr, flags, bind.name)
+
+
+def is_shared_with_host(mount: Mount) -> bool:
+    """Whether what is mounted below it in the container is to be seen on the host."""
+    return MountFlag.SHARED in mount.flags and MountFlag.OWN not in mount.flags
+
+
+def from_descriptor(mount: Mount, index: int) -> Mount:
+    """The mount with its source, or the subPath of it, opened before."""
+    return mount._replace(
+        kind=MountKind.BIND_FD,
+        source=index,
+        options="",
+        flags=mount.flags & ~MountFlag.SUBPATH,
+    )
+
+
+def pod_mount(mount: PodMount) -> Mount:
+    """A mount of the pod as the plan of its sandbox has it."""
+    name = f'volume "{mount.name}"'
+    flags = MountFlag.SHARED if mount.shared else MountFlag.NONE
+    if mount.is_bind:
+        return Mount(MountKind.BIND, mount.target, mount.target, flags=flags, name=name)
+    return Mount(MountKind.TMPFS, mount.target, options=mount.options, flags=flags, name=name)
 
 
 def sandbox_plan(

@@ -16,6 +16,9 @@ from kubelite.node.volume.errors import VolumeError
 if TYPE_CHECKING:
     from kubelite.objects.pod.pod import Volume, VolumeMount
 
+Propagation = Literal["", "slave", "shared"]
+"""mountPropagation as mount(8) has it: "slave" is HostToContainer, "shared" Bidirectional."""
+_PROPAGATIONS: dict[str, Propagation] = {"HostToContainer": "slave", "Bidirectional": "shared"}
 ETC = ("hosts", "resolv.conf", "hostname")
 """The files that are mounted into every container's /etc."""
 
@@ -43,11 +46,15 @@ class Place(NamedTuple):
 
 
 class PodMount(NamedTuple):
-    """A tmpfs, mounted once in the pod's mount namespace."""
+    """A mount in the pod's mount namespace: a tmpfs with ``options``, or a directory mounted on
+    itself where ``is_bind``. Mounts below a ``shared`` one travel between the pod's containers.
+    """
 
     target: str
     options: str
     name: str
+    shared: bool = False
+    is_bind: bool = False
 
 
 class ContainerMount(NamedTuple):
@@ -67,6 +74,7 @@ class ContainerMount(NamedTuple):
     name: str = ""
     layers: tuple[str, ...] = ()
     read_only_below: bool = False
+    propagation: Propagation = ""
 
 
 class Part(NamedTuple):
@@ -103,22 +111,47 @@ def _place(volume: Volume, disk: str, memory: str) -> Place:
     raise VolumeError(f'volume "{volume.name}" is of a kind that is not supported')
 
 
+def shared_volumes(mounts: Iterable[VolumeMount]) -> frozenset[str]:
+    """The volumes in which a container's own mounts are to be seen elsewhere."""
+    return frozenset(mount.name for mount in mounts if mount.mount_propagation == "Bidirectional")
+
+
+def shared_directories(volumes: Iterable[Place], shared: frozenset[str]) -> list[Place]:
+    """The emptyDirs on disk among the ``shared`` volumes. Mounts in them stay within the pod and
+    end with it: the host never sees them.
+    """
+    return [place for place in volumes if place.kind == "disk" and place.name in shared]
+
+
 def pod_mounts(
-    volumes: Iterable[Place], sizes: Mapping[str, int], ceiling: int, fs_group: int | None = None
+    volumes: Iterable[Place],
+    sizes: Mapping[str, int],
+    ceiling: int,
+    fs_group: int | None = None,
+    shared: frozenset[str] = frozenset(),
 ) -> list[PodMount]:
-    """The tmpfs of each emptyDir in memory; ``sizes`` are sizeLimits in bytes, where there are any.
+    """The tmpfs of each emptyDir in memory, and a bind of each on disk that is ``shared``;
+    ``sizes`` are sizeLimits in bytes, where there are any.
 
     The size is the least of sizeLimit and ``ceiling``, which is the pod's memory limit or else what
     the node has. The mode is tmpfs' own, 1777, which the kubelet leaves as it is; with an fsGroup
     it belongs to that group and hands it on.
     """
     owner = ",mode=1777" if fs_group is None else f",mode=3777,gid={fs_group}"
-    return [
+    volumes = list(volumes)
+    in_memory = [
         PodMount(
-            place.path, f"size={min(sizes.get(place.name) or ceiling, ceiling)}{owner}", place.name
+            place.path,
+            f"size={min(sizes.get(place.name) or ceiling, ceiling)}{owner}",
+            place.name,
+            place.name in shared,
         )
         for place in volumes
         if place.is_in_memory
+    ]
+    return in_memory + [
+        PodMount(place.path, "", place.name, shared=True, is_bind=True)
+        for place in shared_directories(volumes, shared)
     ]
 
 
@@ -171,6 +204,7 @@ def _container_mount(
         name=f'volume "{mount.name}"',
         layers=place.layers,
         read_only_below=mount.recursive_read_only in ("Enabled", "IfPossible"),
+        propagation=_PROPAGATIONS.get(mount.mount_propagation or "", ""),
     )
 
 

@@ -262,11 +262,7 @@ _CONTAINER = {
     "container.restartPolicy": _YES,
     "container.restartPolicyRules[].exitCodes": _YES,
     "container.restartPolicyRules[].action": _YES,
-    "container.volumeMounts[].mountPropagation": Row(
-        Level.REFUSED,
-        "later mounts do not travel between host and container yet",
-        _is("HostToContainer", "Bidirectional"),
-    ),
+    "container.volumeMounts[].mountPropagation": _YES,
     "container.volumeMounts[].recursiveReadOnly": _YES,
     "container.volumeDevices": Row(Level.REFUSED, "block volumes cannot be served yet"),
     "container.livenessProbe": _YES,

@@ -24,6 +24,7 @@ from kubelite.node.volume.mounts import (
     parts,
     places,
     pod_mounts,
+    shared_volumes,
 )
 from kubelite.objects.pod.container import VolumeMount
 from kubelite.objects.pod.volumes import Volume
@@ -40,7 +41,13 @@ def volume(name: str, **source: Any) -> Any:
 
 
 def mount(name: str, path: str, **fields: Any) -> Any:
-    options = ("sub_path", "sub_path_expr", "read_only", "recursive_read_only")
+    options = (
+        "sub_path",
+        "sub_path_expr",
+        "read_only",
+        "recursive_read_only",
+        "mount_propagation",
+    )
     rest = {**dict.fromkeys(options), **fields}
     return SimpleNamespace(name=name, mount_path=path, **rest)
 
@@ -102,6 +109,19 @@ def test_only_memory_is_mounted_for_the_pod(
 ) -> None:
     expected = [PodMount(CACHE.path, options, "cache")]
     assert pod_mounts(FOUND.values(), sizes, 1000, fs_group) == expected
+
+
+def test_shared_volumes_are_mounted_so_that_mounts_in_them_travel() -> None:
+    both = [mount("cache", "/c", mount_propagation="Bidirectional")]
+    both.append(mount("data", "/d", mount_propagation="Bidirectional"))
+    both.append(mount("host", "/h", mount_propagation="HostToContainer"))
+    shared = shared_volumes(both)
+    assert shared == {"cache", "data"}
+    assert pod_mounts(FOUND.values(), {}, 1000, None, shared) == [
+        PodMount(CACHE.path, "size=1000,mode=1777", "cache", shared=True),
+        PodMount(DATA.path, "", "data", shared=True, is_bind=True),
+    ]
+    assert [found.propagation for found in bound(*both)] == ["shared", "shared", "slave"]
 
 
 def test_a_mount_shows_its_volume() -> None:

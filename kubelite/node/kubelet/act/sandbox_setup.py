@@ -27,7 +27,7 @@ from kubelite.node.runtime.processes import OOM_SCORE
 from kubelite.node.runtime.records import API
 from kubelite.node.runtime.sandbox import Sandbox, Starting
 from kubelite.node.volume import mounts as volumes
-from kubelite.node.volume.sources import make_places
+from kubelite.node.volume.sources import make_empty_dir, make_places
 from kubelite.objects.pod import qos
 
 if TYPE_CHECKING:
@@ -113,13 +113,16 @@ def _start_pause(
     context: PodContext, ledger: Ledger, lease: Lease | None, first_id: int
 ) -> Starting:
     home, record = context.home, context.record
+    shared = container_config.shared_volumes(context.pod)
+    for place in volumes.shared_directories(context.volumes.values(), shared):
+        make_empty_dir(place.path, container_config.fs_group(context.pod))
     allowed = (*record.unsafe_sysctls, *config_file.read(home).allowed_unsafe_sysctls)
     plan = launch_plan.sandbox_plan(
         context.shared,
         context.node.hostname,
         "",
         security_context.sysctls(context.pod, allowed),
-        tuple(_tmpfs_mounts(context)),
+        tuple(_pod_mounts(context, shared)),
         OOM_SCORE,
         first_id,
     )
@@ -193,8 +196,10 @@ def _pod_writes(context: PodContext) -> list[ControlWrite]:
     )
 
 
-def _tmpfs_mounts(context: PodContext) -> list[Mount]:
-    """Volumes in memory and /dev/shm: mounted once, in the mount namespace of the pod."""
+def _pod_mounts(context: PodContext, shared: frozenset[str]) -> list[Mount]:
+    """Volumes in memory, ``shared`` ones and /dev/shm: mounted once, in the mount namespace of the
+    pod.
+    """
     pod = context.pod
     ceiling = container_config.pod_limits(pod).memory_limit or context.node.memory
     pod_mounts = volumes.pod_mounts(
@@ -202,11 +207,9 @@ def _tmpfs_mounts(context: PodContext) -> list[Mount]:
         container_config.volume_sizes(pod),
         ceiling,
         container_config.fs_group(pod),
+        shared,
     )
-    mounts = [
-        Mount(MountKind.TMPFS, mount.target, options=mount.options, name=f'volume "{mount.name}"')
-        for mount in pod_mounts
-    ]
+    mounts = [launch_plan.pod_mount(mount) for mount in pod_mounts]
     if not context.shared.host_ipc:
         options = f"mode=1777,size={launch_plan.SHM_BYTES}"
         mounts.append(Mount(MountKind.TMPFS, context.shm, options=options, name="shared memory"))

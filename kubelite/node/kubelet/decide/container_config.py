@@ -17,6 +17,7 @@ from kubelite.node.kubelet.decide.node_config import NodeConfig
 from kubelite.node.network.ports import ANY, HostPort
 from kubelite.node.runtime.errors import RuntimeFailure
 from kubelite.node.runtime.launch_plan import Program, SharedNamespaces
+from kubelite.node.volume import mounts
 from kubelite.objects.facts import quantity
 from kubelite.objects.pod import expand, qos
 from kubelite.objects.pod.container import Container
@@ -169,6 +170,12 @@ def any_privileged(pod: Pod) -> bool:
     """Whether any container is privileged."""
     containers = (*(pod.spec.init_containers), *pod.spec.containers)
     return any(c.security_context is not None and c.security_context.privileged for c in containers)
+
+
+def shared_volumes(pod: Pod) -> frozenset[str]:
+    """The volumes in which mounts of one container are to be seen elsewhere."""
+    containers = (*pod.spec.init_containers, *pod.spec.containers)
+    return mounts.shared_volumes(mount for c in containers for mount in c.volume_mounts)
 
 
 def volume_sizes(pod: Pod) -> dict[str, int]:
