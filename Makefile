@@ -20,7 +20,7 @@ FUZZ_message := csrc/fuzz/fuzz_message.c csrc/shim/message.c csrc/error.c
 KILLS ?= 1600
 SERVER_KILLS ?= 200
 
-.PHONY: screenshots build dist test test-v2 check conformance demo bench soak churn kills cluster-kills leader-kills convergence faults clean lint types format warnings cross sanitize fuzz fuzz-plan fuzz-message fuzz-records fuzz-manifest fuzz-archive fuzz-merge FORCE
+.PHONY: screenshots build dist test test-v2 check conformance demo bench soak churn kills cluster-kills leader-kills convergence faults agreement api-fuzz clean lint types format warnings cross sanitize fuzz fuzz-plan fuzz-message fuzz-records fuzz-manifest fuzz-archive fuzz-merge FORCE
 
 build:
 	$(PYTHON) setup.py -q build_ext --inplace
@@ -94,6 +94,17 @@ convergence: build
 
 faults: build
 	PYTHONPATH=. $(PYTHON) tests/control/convergence/search_faults.py --sequences $(SEQUENCES)
+
+# All ways to write an object agree, and no request makes the server fail: random objects and
+# requests, an hour each.
+#     make agreement EXAMPLES=1000   make api-fuzz EXAMPLES=5000
+agreement: EXAMPLES ?= 40000
+agreement: build
+	KUBELITE_EXAMPLES=$(EXAMPLES) $(PYTHON) -m pytest -q tests/control/api/verbs/test_api_agreement.py
+
+api-fuzz: EXAMPLES ?= 200000
+api-fuzz: build
+	KUBELITE_EXAMPLES=$(EXAMPLES) $(PYTHON) -m pytest -q tests/control/api/server/test_api_fuzz.py
 
 check: lint types format warnings cross sanitize fuzz
 

@@ -258,3 +258,12 @@ def test_no_value_makes_reading_or_judging_stumble(value: dict[str, Any]) -> Non
     assert causes == [] and codec.decode(Pod, again) == made
     support.without_refused(pod.complete, findings)
     codec.decode(Pod, pod.complete)
+
+
+@pytest.mark.parametrize("time", ["2026-01-31", "2026-01-31T12:00:00", "2026-02-30T12:00:00Z", ""])
+def test_a_time_that_none_is_is_told(time: str) -> None:
+    value = {**pod(), "metadata": {"name": "p", "creationTimestamp": time}}
+    (cause,) = found(value)
+    assert cause[:1] == ("metadata.creationTimestamp",)
+    good = {**pod(), "metadata": {"name": "p", "creationTimestamp": "2026-01-31T12:00:00.5+01:00"}}
+    assert found(good) == []

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from kubelite.objects.facts import quantity, schema
+from kubelite.objects.facts import quantity, schema, times
 from kubelite.objects.rules.cause import MISTYPED, Cause, Key, Path, invalid
 
 UNKNOWN_FIELD = "UnknownField"
@@ -128,6 +128,9 @@ def _scalar(kind: str, value: Any, path: Path, causes: list[Cause]) -> Any:
         fits = given == expected
     if not fits:
         return _wrong(kind, value, path, causes)
+    if kind in _TEXTS and times.read(value) is None:
+        causes.append(invalid(path, value, "must be a time like 2026-01-31T12:00:00Z"))
+        return _WRONG
     limit = _RANGES.get(kind)
     if limit is not None and not -limit <= value < limit:
         causes.append(invalid(path, value, f"must be between {-limit} and {limit - 1}"))

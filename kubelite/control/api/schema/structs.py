@@ -12,14 +12,14 @@ import base64
 import binascii
 import keyword
 import re
-from datetime import UTC, datetime
+from datetime import UTC
 from functools import cache
 from typing import Annotated, Any
 
 import msgspec
 
 from kubelite.lib.text_cache import remember_short, remember_short_calls
-from kubelite.objects.facts import quantity, schema
+from kubelite.objects.facts import quantity, schema, times
 
 _SCALARS: dict[str, tuple[Any, Any]] = {
     "s": (str, ""),
@@ -39,8 +39,6 @@ _NO_SUFFIX = "unable to parse quantity's suffix"
 _NO_QUANTITY = (
     "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"
 )
-_WRITTEN = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
-
 _TO_THE_MICROSECOND = re.compile(r"\.\d{6}(Z|[+-])")
 
 
@@ -265,10 +263,7 @@ def _amount(text: str) -> Amount:
 @remember_short_calls(4096)
 def moment(text: str, precision: str = "seconds") -> str:
     """An RFC 3339 time in UTC, to the second or the microsecond. Raises ValueError."""
-    try:
-        parsed = datetime.fromisoformat(text) if _WRITTEN.fullmatch(text) else None
-    except ValueError:
-        parsed = None
+    parsed = times.read(text)
     if parsed is None:
         raise ValueError(_unreadable_time(text, (*_TO_SECONDS, _ZONE)))
     return parsed.astimezone(UTC).replace(tzinfo=None).isoformat(timespec=precision) + "Z"

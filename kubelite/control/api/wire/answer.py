@@ -4,6 +4,7 @@ connection. Pure.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kubelite.control.api.wire.documents import encode
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable
 
 JSON = "application/json"
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 class Answer(NamedTuple):
@@ -46,7 +48,16 @@ def not_found_page() -> Answer:
     return Answer(b"404 page not found\n", 404, "text/plain; charset=utf-8")
 
 
+_MOST_WARNED = 4096  # letters of all warnings of an answer; beyond that each is cut
+_CUT_WARNING = 256
+
+
 def warnings(texts: list[str]) -> tuple[tuple[str, str], ...]:
-    """``Warning`` headers, as kubectl shows them (RFC 7234, agent ``-``)."""
-    quoted = [text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", " ") for text in texts]
+    """``Warning`` headers, as kubectl shows them (RFC 7234, agent ``-``). What no header can carry
+    is not told, and a client's own words are told only so far.
+    """
+    told = [text for text in dict.fromkeys(texts) if not _CONTROL.search(text)]
+    if sum(map(len, told)) > _MOST_WARNED:
+        told = [text[:_CUT_WARNING] for text in told[: _MOST_WARNED // _CUT_WARNING]]
+    quoted = [text.replace("\\", "\\\\").replace('"', '\\"') for text in told]
     return tuple(("Warning", f'299 - "{text}"') for text in quoted)

@@ -84,6 +84,21 @@ async def test_odd_objects_of_every_kind(tmp_path: Path) -> None:
     assert not wrong
 
 
+async def test_warnings_that_no_header_can_carry(tmp_path: Path) -> None:
+    async with cluster(tmp_path) as api:
+        for name, told in (
+            ("a\x00b", 0),
+            ("a\r\nb", 0),
+            ("\x7f", 0),
+            ("\u00fc", 1),
+            ("x" * 9999, 1),
+        ):
+            made = await api.create(f"{CONFIG}?dryRun=All", config_map("a") | {name: 1})
+            warnings = [text for key, text in made.headers.items() if key == "Warning"]
+            assert (made.code, len(warnings)) == (201, told), name
+            assert sum(map(len, warnings)) < 5000
+
+
 async def test_odd_patches(tmp_path: Path) -> None:
     bodies: list[Any] = [
         None,
