@@ -56,8 +56,8 @@ def warnings(texts: list[str]) -> tuple[tuple[str, str], ...]:
     """``Warning`` headers, as kubectl shows them (RFC 7234, agent ``-``). What no header can carry
     is not told, and a client's own words are told only so far.
     """
-    told = [text for text in dict.fromkeys(texts) if not _CONTROL.search(text)]
-    if sum(map(len, told)) > _MOST_WARNED:
-        told = [text[:_CUT_WARNING] for text in told[: _MOST_WARNED // _CUT_WARNING]]
-    quoted = [text.replace("\\", "\\\\").replace('"', '\\"') for text in told]
+    carried = [text for text in dict.fromkeys(texts) if not _CONTROL.search(text)]
+    if sum(map(len, carried)) > _MOST_WARNED:
+        carried = [text[:_CUT_WARNING] for text in carried[: _MOST_WARNED // _CUT_WARNING]]
+    quoted = [text.replace("\\", "\\\\").replace('"', '\\"') for text in carried]
     return tuple(("Warning", f'299 - "{text}"') for text in quoted)
