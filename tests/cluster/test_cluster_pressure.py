@@ -30,11 +30,16 @@ spec:
 """
 
 
-def configure(cluster: Cluster, **thresholds: str) -> None:
+def configure(cluster: Cluster, *, is_soft: bool = False, **thresholds: str) -> None:
     """Writes the node's configuration, which it reads at each look."""
     path = cluster.root / "node.json"
     config: dict[str, Any] = {"evictionPressureTransitionPeriod": "1s"}
-    path.write_text(json.dumps(config | ({"evictionHard": thresholds} if thresholds else {})))
+    if is_soft:
+        periods = dict.fromkeys(thresholds, "1s")
+        config |= {"evictionSoft": thresholds, "evictionSoftGracePeriod": periods}
+    elif thresholds:
+        config["evictionHard"] = thresholds
+    path.write_text(json.dumps(config))
 
 
 def condition(cluster: Cluster, kind: str) -> Any:
@@ -90,7 +95,7 @@ def test_memory_pressure_evicts_the_pod_furthest_beyond_its_request(cluster):
 def test_other_pressures(cluster, signal, kind, reason, taint, resource):
     cluster.apply(POD.format(name="p", size=1, request="16Mi"))
     cluster.kubectl("wait", "--for=condition=Ready", "pod/p", "--timeout=30s")
-    configure(cluster, **{signal: "100%"})
+    configure(cluster, is_soft=signal == "pid.available", **{signal: "100%"})
     eventually(lambda: cluster.get("pod", "p")["status"]["phase"] == "Failed")
     text = f"The node was low on resource: {resource}. "
     assert cluster.get("pod", "p")["status"]["message"].startswith(text)

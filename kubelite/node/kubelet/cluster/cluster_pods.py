@@ -44,7 +44,6 @@ from kubelite.objects.pod.pod import Pod
 PODS = GroupVersionResource("", "v1", "pods")
 SERVICES = GroupVersionResource("", "v1", "services")
 RETRY_SECONDS = 1.0
-EVICTION_GRACE = 1 * SECOND
 """What the kubelet leaves a pod of a node that runs out of something."""
 
 _log = logging.getLogger("kubelite.node")
@@ -97,8 +96,8 @@ class ClusterPods:
 
     # -- the node under pressure ----------------------------------------------------------------
 
-    def evict(self, uid: str, message: str) -> bool:
-        """Ends a pod for good; False where it is gone already. Blocks."""
+    def evict(self, uid: str, message: str, grace: int) -> bool:
+        """Ends a pod for good within ``grace`` seconds; False where it is gone already. Blocks."""
         ledger = Ledger(self._home)
         with hold_pod(self._home, uid) as lock:
             record = ledger.pod(uid) if lock is not None else None
@@ -111,7 +110,7 @@ class ClusterPods:
                 message,
                 True,
             )
-            record.stop = PodStop(since=boottime(), boot=boot_id(), grace=EVICTION_GRACE)
+            record.stop = PodStop(since=boottime(), boot=boot_id(), grace=grace * SECOND)
             ledger.save_pod(record)
         self.event(record, local_storage_limits.REASON, message, "", warning=True)
         agent_control.notify(self._home, uid)

@@ -57,6 +57,10 @@ def configuration(serving: Serving, config: NodeConfig) -> Object:
         "crashLoopBackOff": {"maxContainerRestartPeriod": period},
         "allowedUnsafeSysctls": list(config.allowed_unsafe_sysctls),
         "evictionHard": config.eviction_hard,
+        "evictionSoft": config.eviction_soft,
+        "evictionSoftGracePeriod": config.eviction_soft_grace_period,
+        "evictionMaxPodGracePeriod": config.eviction_max_pod_grace_period,
+        "evictionMinimumReclaim": config.eviction_minimum_reclaim,
         "evictionPressureTransitionPeriod": _seconds(
             seconds(config.eviction_pressure_transition_period)
         ),

@@ -9,14 +9,20 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 
 from kubelite.node.kubelet.act import config_file
 from kubelite.node.kubelet.cluster import image_collection
 from kubelite.node.kubelet.cluster.cluster_pods import ClusterPods
 from kubelite.node.kubelet.decide import node_pressure_eviction
 from kubelite.node.kubelet.decide.node_config import NodeConfig, seconds
-from kubelite.node.kubelet.decide.node_pressure_eviction import Amount, Candidate, Met, Used
+from kubelite.node.kubelet.decide.node_pressure_eviction import (
+    Amount,
+    Candidate,
+    Met,
+    Threshold,
+    Used,
+)
 from kubelite.node.kubelet.pods.pods import Pods
 from kubelite.node.kubelet.stats.figures import PodFigures
 from kubelite.node.kubelet.stats.measuring import measure_node, measure_pods
@@ -46,6 +52,7 @@ class NodePressure:
     ) -> None:
         self._home, self._node, self._pods, self._report = home, node, pods, report
         self._last_met: dict[str, float] = {}
+        self._since: Mapping[Threshold, float] = {}
         self._held: frozenset[str] = frozenset()
 
     async def run(self) -> None:
@@ -61,6 +68,7 @@ class NodePressure:
         config = config_file.read(self._home)
         met = await asyncio.to_thread(self._met, config)
         now = time.monotonic()
+        self._since = node_pressure_eviction.met_since(self._since, met, now)
         self._last_met = node_pressure_eviction.last_met(self._last_met, met, now)
         transition = seconds(config.eviction_pressure_transition_period)
         held = node_pressure_eviction.conditions(self._last_met, now, transition)
@@ -70,8 +78,8 @@ class NodePressure:
             self._announce(held)
             self._held = held
         await asyncio.to_thread(image_collection.collect, self._home, config, _force(met))
-        if met:
-            await self._relieve(met[0], config)
+        if due := node_pressure_eviction.due(met, self._since, now):
+            await self._relieve(due[0], config)
 
     def _announce(self, held: frozenset[str]) -> None:
         for kind in sorted(held ^ self._held):
@@ -80,7 +88,8 @@ class NodePressure:
             self._pods.node_event(reason, text, warning=False)
 
     def _met(self, config: NodeConfig) -> list[Met]:
-        return node_pressure_eviction.met(config.eviction_hard, self._amounts())
+        thresholds = node_pressure_eviction.thresholds(config)
+        return node_pressure_eviction.met(thresholds, self._amounts(), self._since)
 
     def _amounts(self) -> dict[str, Amount]:
         node = measure_node(self._home)
@@ -98,18 +107,18 @@ class NodePressure:
         resource = reason.kind.resource
         text = f"Attempting to reclaim {resource}"
         self._pods.node_event("EvictionThresholdMet", text, warning=True)
-        if reason not in await asyncio.to_thread(self._met_again, config, reason):
+        if not await asyncio.to_thread(self._met_again, config, reason):
             return
         candidates = await asyncio.to_thread(lambda: list(self._candidates(resource)))
         for candidate in node_pressure_eviction.ranked(candidates, resource):
             message = node_pressure_eviction.message(reason, candidate)
-            if await asyncio.to_thread(self._pods.evict, candidate.uid, message):
+            grace = node_pressure_eviction.grace(reason, candidate.pod, config)
+            if await asyncio.to_thread(self._pods.evict, candidate.uid, message, grace):
                 return
 
     def _met_again(self, config: NodeConfig, reason: Met) -> list[Met]:
-        """``reason`` where its threshold is still met."""
-        signals = {reason_met.signal for reason_met in self._met(config)}
-        return [reason] if reason.signal in signals else []
+        """A threshold as it is now, where it is still met."""
+        return [again for again in self._met(config) if again.of == reason.of]
 
     def _candidates(self, resource: str) -> Iterator[Candidate]:
         """The pods of the API that run, with what they use of a resource."""

@@ -7,6 +7,8 @@ cannot be set (:mod:`kubelite.node.kubelet.cluster.configuration`).
 
 from __future__ import annotations
 
+import re
+
 import msgspec
 
 from kubelite.core.protocol import LogRotation
@@ -20,6 +22,7 @@ DEFAULT_THRESHOLDS = {
     "imagefs.available": "15%",
     "imagefs.inodesFree": "5%",
 }
+_PERIOD = re.compile(r"(?:([0-9]+)h)?(?:([0-9]+)m)?(?:([0-9]+)s)?")
 
 
 class CrashLoopBackOff(msgspec.Struct, rename="camel"):
@@ -30,7 +33,7 @@ class CrashLoopBackOff(msgspec.Struct, rename="camel"):
 
 class NodeConfig(msgspec.Struct, rename="camel"):
     """The settings; unknown fields are ignored. Decoding raises msgspec.ValidationError, also for
-    a size that is no quantity.
+    a size that is no quantity, and for a soft threshold without its period.
     """
 
     crash_loop_back_off: CrashLoopBackOff = msgspec.field(default_factory=CrashLoopBackOff)
@@ -39,6 +42,10 @@ class NodeConfig(msgspec.Struct, rename="camel"):
     pod_pids_limit: int = -1
     allowed_unsafe_sysctls: tuple[str, ...] = ()
     eviction_hard: dict[str, str] = msgspec.field(default_factory=lambda: dict(DEFAULT_THRESHOLDS))
+    eviction_soft: dict[str, str] = msgspec.field(default_factory=dict)
+    eviction_soft_grace_period: dict[str, str] = msgspec.field(default_factory=dict)
+    eviction_max_pod_grace_period: int = 0
+    eviction_minimum_reclaim: dict[str, str] = msgspec.field(default_factory=dict)
     eviction_pressure_transition_period: str = "5m"
     image_gc_high_threshold_percent: int = msgspec.field(
         default=85, name="imageGCHighThresholdPercent"
@@ -49,6 +56,8 @@ class NodeConfig(msgspec.Struct, rename="camel"):
 
     def __post_init__(self) -> None:
         quantity.parse(self.container_log_max_size)
+        if missing := self.eviction_soft.keys() - self.eviction_soft_grace_period.keys():
+            raise ValueError(f"evictionSoftGracePeriod lacks {', '.join(sorted(missing))}")
 
     @property
     def pids_limit(self) -> int:
@@ -69,7 +78,7 @@ class NodeConfig(msgspec.Struct, rename="camel"):
 
 
 def seconds(period: str) -> int:
-    """``60s`` or ``5m`` in seconds; 0 for what is neither."""
-    factor = {"s": 1, "m": 60}.get(period[-1:], 0)
-    number = period[:-1]
-    return int(number) * factor if number.isascii() and number.isdigit() else 0
+    """``90s``, ``5m`` or ``1m30s`` in seconds; 0 for what is none."""
+    match = _PERIOD.fullmatch(period)
+    hours, minutes, rest = (int(part or 0) for part in match.groups()) if match else (0, 0, 0)
+    return hours * 3600 + minutes * 60 + rest

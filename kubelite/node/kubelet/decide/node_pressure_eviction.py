@@ -5,9 +5,10 @@ Signals, defaults, order and words are the kubelet's (documentation, "Node-press
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+from kubelite.node.kubelet.decide.node_config import NodeConfig, seconds
 from kubelite.objects.facts import quantity
 from kubelite.objects.facts.quantity import NANO, Quantity
 from kubelite.objects.pod import qos
@@ -15,6 +16,8 @@ from kubelite.objects.pod.pod import Pod
 from kubelite.objects.rules.pods.qos_class import BEST_EFFORT
 
 MEMORY, DISK, PIDS = "MemoryPressure", "DiskPressure", "PIDPressure"
+HARD_GRACE = 1
+"""Seconds that a pod has to end which a hard threshold evicts."""
 CRITICAL_PRIORITY = 2_000_000_000
 """Pods of this priority and above are never evicted (``system-cluster-critical``)."""
 MEMORY_TAINT = "node.kubernetes.io/memory-pressure"
@@ -46,17 +49,29 @@ class Amount(NamedTuple):
     capacity: int
 
 
-class Met(NamedTuple):
-    """A threshold that the node has fallen below."""
+class Threshold(NamedTuple):
+    """The least of a signal that has to be left, as a quantity or a share, and for how many seconds
+    it has to be met before a pod goes. ``reclaim`` is how much more than the least ends it.
+    """
 
     signal: str
+    least: str
+    is_soft: bool = False
+    wait: float = 0.0
+    reclaim: str = "0"
+
+
+class Met(NamedTuple):
+    """A threshold that the node has fallen below, as an amount."""
+
+    of: Threshold
     threshold: int
     available: int
 
     @property
     def kind(self) -> Kind:
         """What it is about."""
-        return SIGNALS[self.signal]
+        return SIGNALS[self.of.signal]
 
 
 class Used(NamedTuple):
@@ -84,18 +99,63 @@ def threshold(text: str, capacity: int) -> int:
     return quantity.value(text)
 
 
-def met(thresholds: Mapping[str, str], amounts: Mapping[str, Amount]) -> list[Met]:
-    """The thresholds that are met, the most urgent first. Unknown signals and file systems that
-    count no inodes have none.
+def thresholds(config: NodeConfig) -> list[Threshold]:
+    """The thresholds of a node, in the order in which they are relieved; unknown signals have
+    none.
     """
     result = []
     for signal in SIGNALS:
-        amount = amounts.get(signal)
-        if signal in thresholds and amount is not None and amount.capacity:
-            minimum = threshold(thresholds[signal], amount.capacity)
-            if amount.available < minimum:
-                result.append(Met(signal, minimum, amount.available))
+        reclaim = config.eviction_minimum_reclaim.get(signal, "0")
+        if signal in config.eviction_hard:
+            result.append(Threshold(signal, config.eviction_hard[signal], reclaim=reclaim))
+        if signal in config.eviction_soft:
+            wait = seconds(config.eviction_soft_grace_period[signal])
+            least = config.eviction_soft[signal]
+            result.append(Threshold(signal, least, is_soft=True, wait=wait, reclaim=reclaim))
     return result
+
+
+def met(
+    thresholds: Iterable[Threshold],
+    amounts: Mapping[str, Amount],
+    since: Collection[Threshold] = (),
+) -> list[Met]:
+    """The thresholds that are met, the most urgent first. Those that were met ``since`` before are
+    until so much is left that they will not be met again soon. File systems that count no inodes
+    have none.
+    """
+    result = []
+    for of in thresholds:
+        amount = amounts.get(of.signal)
+        if amount is not None and amount.capacity:
+            minimum = threshold(of.least, amount.capacity)
+            reclaim = threshold(of.reclaim, amount.capacity) if of in since else 0
+            if amount.available < minimum + reclaim:
+                result.append(Met(of, minimum, amount.available))
+    return result
+
+
+def met_since(
+    before: Mapping[Threshold, float], now_met: Iterable[Met], now: float
+) -> dict[Threshold, float]:
+    """Since when each threshold has been met without a pause; ``now`` is in seconds."""
+    return {reason.of: before.get(reason.of, now) for reason in now_met}
+
+
+def due(now_met: Iterable[Met], since: Mapping[Threshold, float], now: float) -> list[Met]:
+    """The thresholds that have been met for so long that a pod goes."""
+    return [reason for reason in now_met if now - since[reason.of] >= reason.of.wait]
+
+
+def grace(reason: Met, pod: Pod, config: NodeConfig) -> int:
+    """How many seconds an evicted pod has to end: the least of its own and the node's where the
+    threshold is soft.
+    """
+    if not reason.of.is_soft:
+        return HARD_GRACE
+    own = pod.spec.termination_grace_period_seconds
+    longest = config.eviction_max_pod_grace_period
+    return max(min(longest, own) if own is not None else longest, HARD_GRACE)
 
 
 def last_met(before: Mapping[str, float], now_met: Iterable[Met], now: float) -> dict[str, float]:
