@@ -93,6 +93,7 @@ def test_a_controller_without_replicas() -> None:
     world, status = settled(budget(maxUnavailable=1), set_, pod("p", of=set_))
     assert status["disruptionsAllowed"] == 0
     assert status["conditions"][0]["reason"] == "SyncFailed"
+    assert "observedGeneration" not in status["conditions"][0]
     text = "daemonsets.apps does not implement the scale subresource"
     assert status["conditions"][0]["message"] == text
     assert [event.reason for event in world.events] == ["CalculateExpectedPodCountFailed"]

@@ -288,8 +288,7 @@ def test_a_failed_pod_is_made_anew() -> None:
     settle(world)
     world.get("Pod", "db-0")["status"] = {"phase": "Failed"}
     world.run(PLAN(world.view, KEY, NOW))
-    assert world.events[-2].reason == "RecreatingFailedPod"
-    assert world.events[-2].message == "StatefulSet default/db is recreating failed Pod db-0"
+    assert world.events[-1].reason == "SuccessfulDelete"
     assert deleted(world) == ["db-0"]
     settle(world)
     assert names(world) == ["db-0"]

@@ -24,6 +24,7 @@ from kubelite.control.controllers.shared.meta import (
     namespace_of,
     parse_time,
     spec_of,
+    status_of,
     uid_of,
 )
 from kubelite.control.controllers.shared.pod_state import is_terminated
@@ -67,7 +68,11 @@ def is_out_of_service(node: Obj) -> bool:
 
 
 def _too_old(pods: Iterable[Obj]) -> list[Obj]:
-    finished = sorted((pod for pod in pods if is_terminated(pod)), key=created_at)
+    """Pods that their nodes have evicted are the first to go."""
+    finished = sorted(
+        (pod for pod in pods if is_terminated(pod)),
+        key=lambda pod: (status_of(pod).get("reason") != "Evicted", created_at(pod)),
+    )
     return finished[: max(len(finished) - MAX_FINISHED, 0)]
 
 

@@ -222,25 +222,28 @@ def _counted_status(
         "disruptionsAllowed": allowed,
         "expectedPods": count.expected,
         "observedGeneration": generation_of(budget),
-        "conditions": _conditions(budget, state, now),
+        "conditions": _conditions(budget, state, now, generation_of(budget)),
     }
     return status | ({"disruptedPods": disrupted} if disrupted else {})
 
 
 def _failed_status(budget: Obj, why: str, now: float) -> dict[str, Any]:
-    """Nothing may be evicted while nobody knows how many pods there should be."""
-    conditions = _conditions(budget, ("False", "SyncFailed", why), now)
+    """Nothing may be evicted while nobody knows how many pods there should be. The generation is
+    not observed by that, nor does the condition say so.
+    """
+    observed = int(status_of(budget).get("observedGeneration") or 0)
+    conditions = _conditions(budget, ("False", "SyncFailed", why), now, observed)
     return {**status_of(budget), "disruptionsAllowed": 0, "conditions": conditions}
 
 
-def _conditions(budget: Obj, state: tuple[str, str, str], now: float) -> list[Obj]:
+def _conditions(budget: Obj, state: tuple[str, str, str], now: float, observed: int) -> list[Obj]:
     status, reason, message = state
     old = condition(budget, ALLOWED)
     is_same = old is not None and old.get("status") == status
     new = {
         "type": ALLOWED,
         "status": status,
-        "observedGeneration": generation_of(budget),
+        **({"observedGeneration": observed} if observed else {}),
         "lastTransitionTime": old["lastTransitionTime"] if old and is_same else format_time(now),
         "reason": reason,
         "message": message,

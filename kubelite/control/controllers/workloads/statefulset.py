@@ -163,7 +163,7 @@ class _Sync:
         if pod is None:
             return self._creation(ordinal), True
         if phase_of(pod) in ("Failed", "Succeeded"):
-            return self._recreation(pod), True
+            return ([] if is_deleting(pod) else [_deletion(pod)]), True
         actions: list[Action] = []
         if phase_of(pod) == "Pending":
             actions += claims.missing_claims(self.view, self.set, ordinal)
@@ -188,18 +188,6 @@ class _Sync:
             return []
         missing = claims.missing_claims(self.view, self.set, ordinal)
         return [*missing, Create(PODS, pod)]
-
-    def _recreation(self, pod: Obj) -> list[Action]:
-        if is_deleting(pod):
-            return []
-        place = f"StatefulSet {namespace_of(self.set)}/{name_of(self.set)}"
-        if phase_of(pod) == "Failed":
-            message = f"{place} is recreating failed Pod {name_of(pod)}"
-            event = Emit(self.set, "Warning", "RecreatingFailedPod", message)
-        else:
-            message = f"{place} is recreating terminated Pod {name_of(pod)}"
-            event = Emit(self.set, "Normal", "RecreatingTerminatedPod", message)
-        return [event, _deletion(pod)]
 
     def _retained(self, pod: Obj) -> list[Update]:
         is_condemned = pod in self.condemned
