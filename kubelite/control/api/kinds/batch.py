@@ -54,7 +54,6 @@ def _default_job(obj: Any) -> None:
     for rule in spec.podFailurePolicy.rules or () if spec.podFailurePolicy else ():
         for pattern in rule.onPodConditions or ():
             pattern.status = pattern.status or "True"
-    spec.template.spec = pod_defaults.template(spec.template.spec)
 
 
 def _default_cron_job(obj: Any) -> None:
@@ -65,7 +64,10 @@ def _default_cron_job(obj: Any) -> None:
         spec.successfulJobsHistoryLimit = 3
     if spec.failedJobsHistoryLimit is None:
         spec.failedJobsHistoryLimit = 1
-    spec.jobTemplate.spec.template.spec = pod_defaults.template(spec.jobTemplate.spec.template.spec)
+
+
+def _default_job_pods(document: Object) -> None:
+    pod_defaults.of_template(document["spec"]["jobTemplate"])
 
 
 _FINISHED = ("Complete", "Failed")
@@ -598,6 +600,7 @@ _ORPHANS = (
 KINDS: dict[tuple[str, str], Rules] = {
     ("batch", "Job"): Rules(
         defaults=_default_job,
+        document_defaults=pod_defaults.of_template,
         check=_check_job,
         check_create=_check_new_job,
         check_update=_check_job_update,
@@ -633,6 +636,7 @@ KINDS: dict[tuple[str, str], Rules] = {
     ),
     ("batch", "CronJob"): Rules(
         defaults=_default_cron_job,
+        document_defaults=_default_job_pods,
         check=_check_cron_job,
         warnings=template_warnings("spec", "jobTemplate", "spec", "template"),
         columns=columns(

@@ -37,7 +37,6 @@ Cells = list[Any]
 
 
 def _default_pod(obj: Any) -> None:
-    obj.spec = pod_defaults.pod(obj.spec)
     status = obj.status
     # Old clients know one address: it decides, and the list follows it.
     if status.podIP and (not status.podIPs or status.podIPs[0].ip != status.podIP):
@@ -49,10 +48,6 @@ def _prepare_new_pod(obj: Object) -> None:
         obj["spec"] = copied(obj["spec"])
         creation.merge_label_keys(obj)
         creation.app_armor_fields(obj)
-
-
-def _default_pod_template(obj: Any) -> None:
-    obj.template.spec = pod_defaults.template(obj.template.spec)
 
 
 def check_template(given: Object, path: str) -> Iterator[Cause]:
@@ -197,6 +192,7 @@ KINDS: dict[tuple[str, str], Rules] = {
     ("", "Pod"): Rules(
         status_metadata=("annotations", "finalizers", "labels"),
         defaults=_default_pod,
+        document_defaults=pod_defaults.pod,
         check=_check_pod,
         prepare_create=_prepare_new_pod,
         check_create=_check_new_pod,
@@ -248,7 +244,7 @@ KINDS: dict[tuple[str, str], Rules] = {
         },
     ),
     ("", "PodTemplate"): Rules(
-        defaults=_default_pod_template,
+        document_defaults=pod_defaults.template,
         has_generation=True,
         check=_check_pod_template,
         warnings=template_warnings("template"),

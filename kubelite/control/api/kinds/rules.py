@@ -33,6 +33,7 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
 
     - ``defaults(struct)`` fills the fields that a client left out, in place. The struct is the
       kind's own of ``schema/structs``.
+    - ``document_defaults(document)`` does the same with the document that this gives.
     - ``convert(document, group_version)`` gives the object in another version of its API.
 
     Metadata:
@@ -90,6 +91,7 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     defaults: Callable[[Any], None] | None = None
+    document_defaults: Callable[[Object], None] | None = None
     convert: Callable[[Object, str], Object] | None = None
     name: Callable[[str], list[str]] = names.subdomain
     max_name: int = 0

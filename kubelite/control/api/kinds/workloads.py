@@ -68,12 +68,10 @@ def _default_deployment(obj: Any) -> None:
         rolling.maxSurge = "25%" if rolling.maxSurge is None else rolling.maxSurge
     if spec.progressDeadlineSeconds is None:
         spec.progressDeadlineSeconds = 600
-    spec.template.spec = pod_defaults.template(spec.template.spec)
 
 
 def _default_replica_set(obj: Any) -> None:
     _default_replicas(obj.spec)
-    obj.spec.template.spec = pod_defaults.template(obj.spec.template.spec)
 
 
 def _default_replication_controller(obj: Any) -> None:
@@ -82,7 +80,6 @@ def _default_replication_controller(obj: Any) -> None:
         labels = spec.template.metadata.labels
         spec.selector = spec.selector or dict(labels)
         obj.metadata.labels = obj.metadata.labels or dict(labels)
-        spec.template.spec = pod_defaults.template(spec.template.spec)
     _default_replicas(spec)
 
 
@@ -111,7 +108,6 @@ def _default_stateful_set(obj: Any) -> None:
             claim.apiVersion or "v1",
         )
         default_claim(claim)
-    spec.template.spec = pod_defaults.template(spec.template.spec)
 
 
 def _default_daemon_set(obj: Any) -> None:
@@ -125,7 +121,6 @@ def _default_daemon_set(obj: Any) -> None:
         )
         rolling.maxUnavailable = 1 if rolling.maxUnavailable is None else rolling.maxUnavailable
         rolling.maxSurge = 0 if rolling.maxSurge is None else rolling.maxSurge
-    spec.template.spec = pod_defaults.template(spec.template.spec)
     # A server always writes it; clients that name it own it.
     obj.metadata.annotations.setdefault(_TEMPLATE_GENERATION, "0")
 
@@ -529,6 +524,7 @@ KINDS: dict[tuple[str, str], Rules] = {
     ("", "ReplicationController"): Rules(
         check_subresource={"status": _check_replica_status},
         defaults=_default_replication_controller,
+        document_defaults=pod_defaults.of_template,
         check=_check_replication_controller,
         warnings=WORKLOAD_WARNINGS,
         columns=_REPLICA_COLUMNS,
@@ -542,6 +538,7 @@ KINDS: dict[tuple[str, str], Rules] = {
         status_metadata=("annotations", "finalizers", "ownerReferences"),
         check_subresource={"status": _check_deployment_status},
         defaults=_default_deployment,
+        document_defaults=pod_defaults.of_template,
         check=_check_deployment,
         check_update=_SAME_SELECTOR,
         warnings=WORKLOAD_WARNINGS,
@@ -562,6 +559,7 @@ KINDS: dict[tuple[str, str], Rules] = {
     ("apps", "ReplicaSet"): Rules(
         check_subresource={"status": _check_replica_status},
         defaults=_default_replica_set,
+        document_defaults=pod_defaults.of_template,
         check=_check_replica_set,
         check_update=_SAME_SELECTOR,
         warnings=WORKLOAD_WARNINGS,
@@ -576,6 +574,7 @@ KINDS: dict[tuple[str, str], Rules] = {
         check_subresource={"status": _check_stateful_set_status},
         name=names.label,
         defaults=_default_stateful_set,
+        document_defaults=pod_defaults.of_template,
         check=_check_stateful_set,
         check_update=_check_stateful_set_update,
         warnings=WORKLOAD_WARNINGS,
@@ -591,6 +590,7 @@ KINDS: dict[tuple[str, str], Rules] = {
         prepare_update=_prepare_daemon_set_update,
         check_subresource={"status": _check_daemon_set_status},
         defaults=_default_daemon_set,
+        document_defaults=pod_defaults.of_template,
         check=_check_daemon_set,
         check_update=_SAME_SELECTOR,
         warnings=WORKLOAD_WARNINGS,

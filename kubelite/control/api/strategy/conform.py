@@ -58,10 +58,13 @@ def conform(
     ]
     if problems and validation == "Strict":
         raise strict_error(res, problems)
-    if (fill := rules_of(res).defaults) is not None:
-        fill(value)
+    rules = rules_of(res)
+    if rules.defaults is not None:
+        rules.defaults(value)
     structs.drop_empty_lists(name, value)
     written: dict[str, Any] = structs.write(value)
+    if rules.document_defaults is not None:
+        rules.document_defaults(written)
     unknown_fields.put(kept, written)
     return written, problems if validation == "Warn" else []
 

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kubelite.lib.json import Object
 from kubelite.objects.facts import quantity
 from kubelite.objects.facts.names import is_latest_image
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from kubelite.lib.json import Object
 
 
 NAMESPACE = "default"
@@ -66,7 +67,8 @@ def pod_spec(spec: Object) -> None:
             _request_limits(container)
             if spec.get("hostNetwork"):
                 for port in container.get("ports") or ():
-                    port["hostPort"] = port.get("hostPort") or port.get("containerPort", 0)
+                    if number := port.get("hostPort") or port.get("containerPort"):
+                        port["hostPort"] = number
     if spec.get("resources"):
         _pod_resources(spec)
 
@@ -166,7 +168,8 @@ def _pod_resources(spec: Object) -> None:
         for resource, text in limits.items():
             if has_pod_level(resource):
                 requests.setdefault(resource, text)
-        resources["requests"] = requests
+        if requests:
+            resources["requests"] = requests
 
 
 def _probe(probe: Object) -> None:

@@ -1,5 +1,5 @@
-"""Defaults of pods and of parts of pods, for structs: the rules stand in
-``objects/rules/pods/defaults``, which fills documents. Pure.
+"""Defaults of pods, pod templates and volumes: the rules stand in ``objects/rules/pods/defaults``,
+which fills documents. Pure.
 """
 
 from __future__ import annotations
@@ -15,23 +15,25 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-def _filled(name: str, fill: Callable[[Object], None], value: Any) -> Any:
-    """A struct of a definition, filled as ``fill`` fills the document of it."""
-    document = structs.write(value)
-    if name == "core.v1.PodSpec":
-        drop_disabled_fields(document)
-    fill(document)
-    return structs.read(name, document)
+def _fill(spec: Object, fill: Callable[[Object], None]) -> None:
+    drop_disabled_fields(spec)
+    fill(spec)
 
 
-def pod(spec: Any) -> Any:
-    """The spec of a Pod with its defaults."""
-    return _filled("core.v1.PodSpec", defaults.pod_spec, spec)
+def pod(document: Object) -> None:
+    """Fills a Pod in place."""
+    _fill(document["spec"], defaults.pod_spec)
 
 
-def template(spec: Any) -> Any:
-    """The spec of a pod template with its defaults."""
-    return _filled("core.v1.PodSpec", defaults.template_spec, spec)
+def template(document: Object) -> None:
+    """Fills what holds a pod ``template`` in place."""
+    if (given := document.get("template")) is not None:
+        _fill(given["spec"], defaults.template_spec)
+
+
+def of_template(document: Object) -> None:
+    """Fills an object whose specification holds a pod template in place."""
+    template(document["spec"])
 
 
 def claim(spec: Any) -> None:
@@ -54,4 +56,6 @@ def volume_source(spec: Any) -> None:
     for field, (name, fill) in _SOURCES.items():
         source = getattr(spec, field)
         if source is not None:
-            setattr(spec, field, _filled(name, fill, source))
+            document = structs.write(source)
+            fill(document)
+            setattr(spec, field, structs.read(name, document))
