@@ -165,7 +165,6 @@ class EngineContainer:
         from kubelite.node.kubelet.act.container_inputs import container_inputs, container_mounts
         from kubelite.node.kubelet.act.pod_context import PodContext
         from kubelite.node.kubelet.decide.container_config import NodeFacts
-        from kubelite.node.network.hostfiles import read_host_files
         from kubelite.node.runtime import sandbox
         from kubelite.node.volume.payload import Documents
 
@@ -180,8 +179,8 @@ class EngineContainer:
             pod,
             found,
             node,
-            read_host_files(),
-            Documents(()),
+            facts.read_host_files(),
+            lambda: Documents(()),
             {},
             {},
             _ignore,

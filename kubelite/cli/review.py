@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from kubelite.cli.common.diagnostic import Diagnostic
-from kubelite.lib.json import Object
 from kubelite.lib.manifest_yaml import Document
 from kubelite.objects.pod import codec, support
 from kubelite.objects.pod.pod import Pod
@@ -25,6 +24,7 @@ from kubelite.objects.rules.pods import checks, defaults
 if TYPE_CHECKING:
     from kubelite.cli import problems
     from kubelite.cli.config_review import ObjectKey
+    from kubelite.lib.json import Object
 
 
 PodName = tuple[str, str]

@@ -15,9 +15,9 @@ from kubelite.client.client import Client
 from kubelite.client.informers import Informer, Informers
 from kubelite.client.resources import GroupVersionResource
 from kubelite.node.dns.server import DnsServer, Options
+from kubelite.node.kubelet.act.facts import read_host_files
 from kubelite.node.network import announcements, bridge, names, nftables
 from kubelite.node.network.errors import NetworkError
-from kubelite.node.network.hostfiles import read_host_files
 from kubelite.node.network.netlink import RemovalWatch, watch_interfaces, watch_tables
 from kubelite.node.network.pod import PodNetwork
 from kubelite.node.network.resolver import is_loopback, parse

@@ -88,10 +88,10 @@ def _run(
 
 
 def _is_plain_environment() -> bool:
-    """Whether no environment variable sets an option or asks for completion; the root is read
-    below, and the other one by the launcher.
+    """Whether no environment variable sets an option or asks for completion. Those that are known
+    are read elsewhere: by the state root, the launcher and the registry of state roots.
     """
-    known = ("KUBELITE_ROOT", "KUBELITE_WARM_SECONDS")
+    known = ("KUBELITE_ROOT", "KUBELITE_WARM_SECONDS", "KUBELITE_REGISTRY")
     return not any(
         name.lstrip("_").startswith("KUBELITE_") and name not in known for name in os.environ
     )

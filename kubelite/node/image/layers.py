@@ -36,13 +36,12 @@ from kubelite.node.image.unpack import (
     set_xattrs,
     unpack_tar,
 )
-from kubelite.node.image.unpack_limits import CHUNK
+from kubelite.node.image.unpack_limits import CHUNK, Limits
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from kubelite.node.image.archive import FoundLayer
-    from kubelite.node.image.unpack_limits import Limits
 
 SCRATCH = "tmp-"
 
@@ -57,10 +56,10 @@ class _Arrived(NamedTuple):
 class Layers:
     """The layers below `<home>/layers`, scratch directories beside it."""
 
-    def __init__(self, home: Path, limits: Limits) -> None:
+    def __init__(self, home: Path, limits: Limits | None = None) -> None:
         self._home = home
         self._path = home / "layers"
-        self._limits = limits
+        self.limits = limits or Limits()
         self.blobs = Blobs(home)
 
     def chain(self, layers: tuple[FoundLayer, ...]) -> list[LayerRecord]:
@@ -88,9 +87,9 @@ class Layers:
     def add_tar(self, source: Path) -> LayerRecord:
         """Unpack a tar, which may be compressed, that is a whole root file system."""
         with OpenFile(source) as file, self._scratch() as place, self.blobs.receiving() as copy:
-            bound = self._limits.unpacked(file.size)
+            bound = self.limits.unpacked(file.size)
             with LayerStream(file.section(), file.size, bound, str(source), copy) as stream:
-                done = unpack_tar(stream, place, self._limits, size_limit=bound, whiteouts=False)
+                done = unpack_tar(stream, place, self.limits, size_limit=bound, whiteouts=False)
                 stream.finish()
             # Elsewhere, such a name would be read as the mark of a deleted file.
             blob = None if done.has_marks else _Arrived(stream.blob_digest, copy)
@@ -106,8 +105,8 @@ class Layers:
 
     def _copied(self, source: Path, *, as_layer: bool) -> LayerRecord:
         with self._scratch() as place:
-            directory = DirectoryTar(source, self._limits, as_layer=as_layer)
-            unpacker = Unpacker(place, self._limits, whiteouts=as_layer)
+            directory = DirectoryTar(source, self.limits, as_layer=as_layer)
+            unpacker = Unpacker(place, self.limits, whiteouts=as_layer)
             try:
                 for entry, content in directory.entries():
                     unpacker.apply(entry, content)
@@ -128,7 +127,7 @@ class Layers:
         _inherit(place, implicit, [self.path(identity) for identity in reversed(below)])
         if latest is not None:
             clamp_times(place, latest)
-        directory = DirectoryTar(place, self._limits, as_layer=True)
+        directory = DirectoryTar(place, self.limits, as_layer=True)
         size = entries = 0
         try:
             for entry, content in directory.entries():
@@ -150,7 +149,7 @@ class Layers:
             return record
         identity = layer_id(record.key)
         with self.blobs.receiving() as file:
-            blob = pack(self.path(identity), file, self._limits)
+            blob = pack(self.path(identity), file, self.limits)
             self.blobs.keep(file, blob.digest)
         packed = msgspec.structs.replace(record, blob=blob.digest, diff_id=blob.diff_id)
         if blob.diff_id == record.diff_id:
@@ -212,9 +211,9 @@ class Layers:
     def _unpacked(self, layer: FoundLayer, chain_id: str, below: list[LayerRecord]) -> LayerRecord:
         what = f"layer {layer.digest or layer.diff_id}"
         with self._scratch() as place, self._receiving(layer) as (copy, file):
-            bound = self._limits.unpacked(layer.size)
+            bound = self.limits.unpacked(layer.size)
             with LayerStream(layer.open(), layer.size, bound, what, file) as stream:
-                done = unpack_tar(stream, place, self._limits, size_limit=bound)
+                done = unpack_tar(stream, place, self.limits, size_limit=bound)
                 stream.finish()
             if layer.digest and stream.blob_digest != layer.digest:
                 raise BadArchive(f"{what} does not match its digest: it is {stream.blob_digest}")

@@ -18,7 +18,6 @@ from kubelite.node.image.errors import (
     PullError,
     quoted,
 )
-from kubelite.node.image.host import host_image
 from kubelite.node.image.reference import is_host, parse
 
 if TYPE_CHECKING:
@@ -49,6 +48,8 @@ class ImageSource:
         that Kubernetes gives the waiting container.
         """
         if is_host(name):
+            from kubelite.node.image.host import host_image
+
             return host_image()
         try:
             image = self._store.get(name)

@@ -46,7 +46,6 @@ from kubelite.node.image.model import (
     layer_id,
 )
 from kubelite.node.image.reference import HOST, Reference, familiar, is_digest, parse
-from kubelite.node.image.unpack_limits import Limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
@@ -55,6 +54,7 @@ if TYPE_CHECKING:
     from kubelite.node.image.content.package import Package
     from kubelite.node.image.layers import Layers
     from kubelite.node.image.tree import Parts
+    from kubelite.node.image.unpack_limits import Limits
 
 SHORTEST_ID = 12
 RECORDS = ("layers", "images", "names", "steps")
@@ -68,7 +68,7 @@ class ImageStore:
 
     def __init__(self, home: Path, limits: Limits | None = None) -> None:
         self._home = home
-        self._limits = limits or Limits()
+        self._limits = limits
 
     def get(self, name: str) -> Image:
         """The image of a name, `repository@digest`, image id or at least 12 digits of one.
@@ -104,7 +104,7 @@ class ImageStore:
 
         platform = oci.this_platform(os.uname().machine)
         given = (str(_keepable(name)),) if name is not None else ()
-        with self._changing() as layers, archive.opened(source, self._home, self._limits) as files:
+        with self._changing() as layers, archive.opened(source, self._home, layers.limits) as files:
             images = archive.find_images(files, platform)
             if given and len(images) > 1:
                 raise BadArchive(f"{source} holds {len(images)} images, but only one name is given")
@@ -113,9 +113,7 @@ class ImageStore:
 
     def missing_layers(self, diff_ids: Sequence[str]) -> frozenset[int]:
         """Which layers of an image, numbered from the lowest, the store does not have yet."""
-        from kubelite.node.image.layers import Layers
-
-        return Layers(self._home, self._limits).missing(diff_ids)
+        return self._layers().missing(diff_ids)
 
     def is_pulled(self, name: str) -> bool:
         """Whether a name in the store came from a registry; one that is loaded or built here did
@@ -161,10 +159,9 @@ class ImageStore:
     def configuration(self, image: Image) -> bytes:
         """The configuration document of an image, composed where it came with none."""
         from kubelite.node.image.content.documents import config_document
-        from kubelite.node.image.layers import Layers
         from kubelite.node.image.oci import this_platform
 
-        layers = Layers(self._home, self._limits)
+        layers = self._layers()
         document = layers.blobs.document(image.id)
         if document is not None:
             return document
@@ -286,16 +283,12 @@ class ImageStore:
 
     def layer_sizes(self, image: Image) -> list[int]:
         """The bytes of the files in each layer of an image, lowest first."""
-        from kubelite.node.image.layers import Layers
-
-        layers = Layers(self._home, self._limits)
+        layers = self._layers()
         return [layers.needed(identity).size for identity in image.layer_ids]
 
     def blob_digests(self, image: Image) -> Sequence[str]:
         """The blobs of an image's layers, of those that have one."""
-        from kubelite.node.image.layers import Layers
-
-        layers = Layers(self._home, self._limits)
+        layers = self._layers()
         records = filter(None, map(layers.record, image.layer_ids))
         return [record.blob for record in records if record.blob]
 
@@ -337,15 +330,18 @@ class ImageStore:
         self._image_path(image_id).unlink(missing_ok=True)
         return self._sweep(layers)
 
+    def _layers(self) -> Layers:
+        from kubelite.node.image.layers import Layers  # not for who only looks an image up
+
+        return Layers(self._home, self._limits)
+
     @contextmanager
     def _changing(self) -> Iterator[Layers]:
         """The store's lock, its directories, and a store free of what a killed import left.
 
         What fails inside leaves nothing either; failures of the system become ImageError.
         """
-        from kubelite.node.image.layers import Layers
-
-        layers = Layers(self._home, self._limits)
+        layers = self._layers()
         try:
             with self._locked(), self._swept(layers):
                 yield layers

@@ -5,8 +5,8 @@
     bridge      the bridge and host settings    ports       requested and taken host ports
     firewall_rules  host ports, spoofing guard: the home's table as text
     nftables    runs it through libnftables     counters    bytes of interfaces
-    resolver    hosts, resolv.conf, hostname    hostfiles   the host's own such files
-    sockets     host ports of processes         pod         all of it, for one pod at a time
+    resolver    hosts, resolv.conf, hostname    sockets     host ports of processes
+    pod         all of it, for one pod at a time
     netlink     messages, and removals told     announcements  addresses of load balancers
     peers       the subnets of other nodes      bandwidth   limits that annotations ask for
     firewall_check  whose rules block pods      foreign_rules  how those rules are read

@@ -52,7 +52,7 @@ def make(key: str, preferred: int | None = None) -> tuple[int, tuple[str, ...]]:
 
 def choose(key: str, preferred: int | None = None) -> int:
     """The subnet that the home's bridge has, or would get now. Raises NoAddress."""
-    with open("/proc/thread-self/net/route", encoding="ascii") as file:
+    with open("/proc/thread-self/net/route", encoding="utf-8") as file:
         routes = ipam.parse_routes(file.read())
     return ipam.choose_subnet(key, routes, names.bridge(key), preferred)
 
@@ -171,10 +171,10 @@ def _setting(interface: str, name: str) -> str:
 
 
 def _read(path: str) -> str:
-    with open(path, encoding="ascii") as file:
+    with open(path, encoding="utf-8") as file:
         return file.read().strip()
 
 
 def _write(path: str, value: str) -> None:
-    with open(path, "w", encoding="ascii") as file:
+    with open(path, "w", encoding="utf-8") as file:
         file.write(value)

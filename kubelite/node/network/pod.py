@@ -19,13 +19,13 @@ from kubelite.lib.files import FileLock, RecordError, read_record, write_record
 from kubelite.node.network import bridge, ipam, names, ports
 from kubelite.node.network.errors import FirewallRefused, NetworkError, NoFirewall
 from kubelite.node.network.leases import Held, LeaseRecord, Leases
-from kubelite.node.network.peers import Peers
 from kubelite.node.network.ports import HostPort
 from kubelite.objects.facts import pod_ranges
 from kubelite.objects.facts.pod_ranges import PREFIX
 
 if TYPE_CHECKING:
     from kubelite.node.network.bandwidth import Bandwidth
+    from kubelite.node.network.peers import Peers
 
 POD_PREFIX = 32
 """A pod sees no neighbour but its gateway. Packets between pods of one bridge so pass through the
@@ -70,7 +70,7 @@ class PodNetwork:
         self.key = key
         self._lock = lock
         self._leases = Leases(run)
-        self._peers = Peers(run)
+        self._run = run
 
     def prepare(self, uid: str, owner: str, requested: Sequence[HostPort] = ()) -> Lease:
         """Records an address for a pod and makes the bridge. ``owner`` is its ``namespace/name``.
@@ -109,6 +109,11 @@ class PodNetwork:
             from kubelite.node.network import firewall_rules
 
             self._change(firewall_rules.open_ports(self.key, lease.address, lease.ports))
+
+    def _peers(self) -> Peers:
+        from kubelite.node.network.peers import Peers  # only for the first pod, and in a cluster
+
+        return Peers(self._run)
 
     def _limit(self, lease: Lease, netns: int, limits: Bandwidth) -> None:
         from kubelite.node.network.bandwidth import burst
@@ -163,7 +168,7 @@ class PodNetwork:
         node that cannot be reached. Raises NetworkError, OSError.
         """
         with FileLock(self._lock):
-            problems = self._peers.apply(range, peers)
+            problems = self._peers().apply(range, peers)
             shared = self._shared()
         if shared is not None and shared.firewall:
             from kubelite.node.network import firewall_rules
@@ -174,7 +179,7 @@ class PodNetwork:
     def leave(self) -> None:
         """Takes back all routes to pods of other nodes; the range is free again. Raises OSError."""
         with FileLock(self._lock):
-            self._peers.apply("", {})
+            self._peers().apply("", {})
 
     # -- one pod ---
 
@@ -306,7 +311,7 @@ class PodNetwork:
         """The subnet that there was before, or that the cluster has assigned."""
         if before is not None:
             return ipam.number(before.subnet)
-        assigned = self._peers.recorded().range
+        assigned = self._peers().recorded().range
         return pod_ranges.network(assigned) if assigned else None
 
     def _has_table(self) -> bool:
@@ -321,7 +326,7 @@ class PodNetwork:
             firewall_rules.open_ports(self.key, ipam.text(entry.address), record.ports)
             for entry, record in self._records(self._leases.held())
         ]
-        peers = firewall_rules.peers(self.key, self._peers.recorded().peers)
+        peers = firewall_rules.peers(self.key, self._peers().recorded().peers)
         commands = (
             firewall_rules.table(self.key, subnet, bridge.uplinks()) + peers + "".join(opened)
         )

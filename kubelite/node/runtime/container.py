@@ -30,7 +30,6 @@ from kubelite.node.runtime.ledger import Ledger
 from kubelite.node.runtime.records import ContainerRecord, PodRecord
 from kubelite.node.runtime.sandbox import new_id
 from kubelite.node.volume.mounts import ETC
-from kubelite.node.volume.removal import remove_tree
 
 _NOT_FOUND = (errno.ENOENT, errno.ENOTDIR)
 START_SECONDS = 60
@@ -334,6 +333,8 @@ def mount_points(home: Home) -> str:
         try:
             os.rename(new, path)
         except OSError:  # another command was faster
+            from kubelite.node.volume.removal import remove_tree
+
             remove_tree(new)
     return path
 

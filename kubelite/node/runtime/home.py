@@ -122,5 +122,5 @@ class Home:
 
 def boot_id() -> str:
     """The kernel's id of this boot: records of kernel objects are void in any other."""
-    with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+    with open("/proc/sys/kernel/random/boot_id", encoding="utf-8") as file:
         return file.read().strip()

@@ -11,7 +11,6 @@ from kubelite.core.errors import CoreError
 from kubelite.core.protocol import Process, ProcessState
 from kubelite.lib.files import names
 from kubelite.node.cgroup.tree import CgroupTree
-from kubelite.node.cgroup.usage import read_oom_kills
 from kubelite.node.runtime import sandbox as sandboxes
 from kubelite.node.runtime.container import cgroup_name
 from kubelite.node.runtime.home import Home
@@ -203,6 +202,8 @@ def _previous_exit(
 
 def note_oom_kills(tree: CgroupTree, ledger: Ledger, observed: ObservedPod) -> None:
     """Records which containers the OOM killer has killed, before their cgroups are removed."""
+    from kubelite.node.cgroup.usage import read_oom_kills  # whoever starts a pod needs none
+
     for container in observed.containers:
         ended = container.exit
         if (

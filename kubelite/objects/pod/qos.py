@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from kubelite.objects.pod.pod import Pod
 
 Amounts = dict[str, int]
+DISK = "ephemeral-storage"
 
 
 class Resources(NamedTuple):
@@ -52,6 +53,15 @@ def requests(container: Container) -> Amounts:
 def resources(container: Container) -> Resources:
     """CPU and memory of one container."""
     return _resources(requests(container), limits(container))
+
+
+def has_storage_limit(pod: Pod) -> bool:
+    """Whether the disk space of anything in the pod is limited."""
+    containers = (*pod.spec.containers, *pod.spec.init_containers)
+    return any(DISK in container.resources.limits for container in containers) or any(
+        volume.empty_dir is not None and volume.empty_dir.size_limit is not None
+        for volume in pod.spec.volumes
+    )
 
 
 def pod_resources(pod: Pod) -> Resources:

@@ -10,12 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from enum import IntEnum
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from kubelite.lib.json import Object
 from kubelite.objects.facts import quantity
 from kubelite.objects.facts.names import ip_address
 from kubelite.objects.rules.cause import INVALID, Path
+
+if TYPE_CHECKING:
+    from kubelite.lib.json import Object
 
 
 class Level(IntEnum):

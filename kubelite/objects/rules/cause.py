@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from kubelite.lib.json import Object
-
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
+
+    from kubelite.lib.json import Object
 
 Path = tuple[str | int, ...]
 """Steps from the document to a value: names of fields, indices of lists, a Key for a map."""

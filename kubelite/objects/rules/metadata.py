@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kubelite.lib.json import Object
 from kubelite.objects.facts import names
 from kubelite.objects.rules.cause import (
     Cause,
@@ -23,6 +22,8 @@ from kubelite.objects.rules.cause import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from kubelite.lib.json import Object
 
 MAX_ANNOTATIONS = 256 * 1024
 NO_OPERATOR = "not a valid selector operator"

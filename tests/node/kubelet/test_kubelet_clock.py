@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kubelite.node.kubelet.act.exit_recorder import _finished
+from kubelite.node.kubelet.act.probe_runner import began
 from kubelite.node.kubelet.decide import actions
 from kubelite.node.kubelet.decide.actions import TimePoint
-from kubelite.node.kubelet.probe.probe_runner import began
 from kubelite.node.runtime.clock import SECOND
 from kubelite.node.runtime.processes import start_ticks
 from kubelite.node.runtime.records import ContainerRecord, ExitRecord, ObservedContainer

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from kubelite.node.kubelet.decide.local_storage_limits import eviction_message, has_storage_limit
+from kubelite.node.kubelet.decide.local_storage_limits import eviction_message
 from kubelite.node.runtime.records import Storage
 from kubelite.node.runtime.storage import occupied
+from kubelite.objects.pod import qos
 from kubelite.objects.pod.pod import (
     Container,
     EmptyDirVolumeSource,
@@ -69,11 +70,11 @@ def pod(*limits: str, volumes: dict[str, str] | None = None, medium: str | None 
 )
 def test_what_exceeds_its_limit(wanted: Pod, used: Storage, said: str) -> None:
     assert eviction_message(wanted, used) == said
-    assert has_storage_limit(wanted)
+    assert qos.has_storage_limit(wanted)
 
 
 def test_without_limits_nothing_is_measured() -> None:
-    assert not has_storage_limit(pod("", ""))
+    assert not qos.has_storage_limit(pod("", ""))
 
 
 def test_what_a_directory_occupies(tmp_path: Path) -> None:

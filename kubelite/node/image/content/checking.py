@@ -17,7 +17,6 @@ from kubelite.lib.files import RecordError, names, read_record
 from kubelite.node.image.layers import Layers
 from kubelite.node.image.model import ImageRecord, LayerRecord, NameRecord, StepRecord
 from kubelite.node.image.reference import HOST
-from kubelite.node.image.unpack_limits import Limits
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -42,7 +41,7 @@ def problems(home: Path) -> Iterator[str]:
     """A sentence for each thing that is not as its record says; every blob is read."""
     if not home.is_dir():
         return
-    layers = Layers(home, Limits())
+    layers = Layers(home)
     for name, record in _records(home, "images", ImageRecord):
         if isinstance(record, str):
             yield record
@@ -67,7 +66,7 @@ def problems(home: Path) -> Iterator[str]:
 
 def usage(home: Path, in_use: Collection[str]) -> StoreUse:
     """What lies on the disk; `in_use` are the ids of images that pods use."""
-    layers = Layers(home, Limits())
+    layers = Layers(home)
     images = [r for _, r in _records(home, "images", ImageRecord) if not isinstance(r, str)]
     steps = [r for _, r in _records(home, "steps", StepRecord) if not isinstance(r, str)]
     of_images = {identity for image in images for identity in image.layer_ids} - {HOST}

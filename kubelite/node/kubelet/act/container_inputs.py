@@ -21,7 +21,6 @@ from kubelite.node.runtime.records import SandboxRecord
 from kubelite.node.runtime.seccomp import filters
 from kubelite.node.volume import mounts as volumes
 from kubelite.node.volume.mounts import ContainerMount, Part
-from kubelite.node.volume.sources import make_parts, resolve_subpath
 from kubelite.objects.pod import expand, qos
 from kubelite.objects.pod.container import Container
 
@@ -58,7 +57,7 @@ def _variables(context: PodContext, container: Container) -> dict[str, str]:
     if expand.needs_lookup(container):
         from kubelite.node.kubelet.act import volume_contents
 
-        lookup = volume_contents.lookup(context.objects)
+        lookup = volume_contents.lookup(context.objects())
     declared = container_config.declared_env(context.pod, container, context.node, lookup)
     return {**context.service_variables, **declared}
 
@@ -110,6 +109,9 @@ def _volume_mounts(
     context: PodContext, sandbox: SandboxRecord, container: Container, inputs: StartInputs
 ) -> list[ContainerMount]:
     """Mounts of volumes, with links in their subPaths resolved."""
+    if not container.volume_mounts:
+        return []
+    from kubelite.node.volume.sources import make_parts, resolve_subpath
 
     def expanded(text: str) -> str:
         return expand.expand(text, inputs.variables)

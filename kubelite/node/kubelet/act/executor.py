@@ -20,17 +20,15 @@ from kubelite.node.cgroup.tree import CgroupTree
 from kubelite.node.image.errors import ImageError, PullError
 from kubelite.node.kubelet.act import facts, images, pod_context, sandbox_setup
 from kubelite.node.kubelet.act.container_inputs import container_inputs, container_mounts
-from kubelite.node.kubelet.act.exit_recorder import ExitRecorder
 from kubelite.node.kubelet.act.images import ResolvedImage
 from kubelite.node.kubelet.act.pod_context import PodContext
 from kubelite.node.kubelet.act.pod_state import DeclaredContainer, PodState
+from kubelite.node.kubelet.act.probe_runner import ProbeAndHookRunner
 from kubelite.node.kubelet.act.progress import Step
 from kubelite.node.kubelet.decide import actions, restart_policy
 from kubelite.node.kubelet.decide.actions import Action, StartContainer
 from kubelite.node.kubelet.decide.container_config import ContainerConfigError
 from kubelite.node.kubelet.decide.stopping import Kill, MarkStop, RunHook, Terminate
-from kubelite.node.kubelet.probe.probe_runner import ProbeAndHookRunner
-from kubelite.node.kubelet.probe.target import Target
 from kubelite.node.network.errors import NetworkError
 from kubelite.node.runtime import sandbox
 from kubelite.node.runtime.clock import SECOND
@@ -53,7 +51,6 @@ from kubelite.node.runtime.records import (
     Stop,
     without_process,
 )
-from kubelite.node.runtime.removal import Remover, remove_attempt
 from kubelite.node.runtime.sandbox import Sandbox, new_id
 from kubelite.node.volume.errors import SourceNotReady, VolumeError
 from kubelite.objects.pod.container import Container, EphemeralContainer
@@ -61,7 +58,9 @@ from kubelite.objects.pod.pod import Pod
 from kubelite.objects.pod.qos import is_sidecar
 
 if TYPE_CHECKING:
+    from kubelite.node.kubelet.act.exit_recorder import ExitRecorder
     from kubelite.node.kubelet.act.volume_contents import Contents
+    from kubelite.node.kubelet.probe.target import Target
 
 START_ERRORS = (
     RuntimeFailure,
@@ -257,6 +256,8 @@ class Executor:
         self.retry_at = state.now().now + restart_policy.RETRY
 
     def _clear_sandbox(self) -> None:
+        from kubelite.node.runtime.removal import Remover
+
         state = self._state
         self.leave_sandbox()
         state.event("SandboxChanged", "Pod sandbox changed, it will be killed and re-created.")
@@ -430,6 +431,8 @@ class Executor:
         """Removes what only an attempt needed that a later one has followed. The record of its exit
         and the previous log stay.
         """
+        from kubelite.node.runtime.removal import remove_attempt
+
         state, record, pod = self._state, observed.record, self._state.record
         state.ledger.drop_container(state.uid, record.id)
         logs = state.home.pod_logs(pod.namespace, pod.name, pod.uid)
@@ -438,6 +441,8 @@ class Executor:
     # -- exits -------------------------------------------------------------------------------------
 
     def _exit_recorder(self) -> ExitRecorder:
+        from kubelite.node.kubelet.act.exit_recorder import ExitRecorder
+
         state = self._state
         return ExitRecorder(state.home, state.ledger, self.tree, state.record)
 
@@ -591,6 +596,8 @@ class Executor:
 
     def target(self, record: ContainerRecord) -> Target | None:
         """What probes and hooks of a running attempt address; None without a sandbox."""
+        from kubelite.node.kubelet.probe.target import Target
+
         state, declared = self._state, self._state.declared(record.name)
         pod_sandbox = state.observed.sandbox
         if declared is None or pod_sandbox is None:

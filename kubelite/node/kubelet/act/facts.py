@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 import socket
 
+from kubelite.node.network.resolver import HostFiles, is_loopback, parse
+
 _NO_ROUTE = "127.0.0.1"
 _SIOCGIFADDR = 0x8915
+_UPSTREAM_RESOLVERS = "/run/systemd/resolve/resolv.conf"
 
 
 def node_name() -> str:
@@ -31,7 +34,7 @@ def node_address() -> str:
 
 
 def _default_interface() -> str:
-    with open("/proc/self/net/route", encoding="ascii") as file:
+    with open("/proc/self/net/route", encoding="utf-8") as file:
         for line in file.readlines()[1:]:
             fields = line.split()
             if len(fields) > 7 and fields[1] == fields[7] == "00000000":
@@ -57,7 +60,7 @@ def capabilities() -> int:
 def security_modules() -> frozenset[str]:
     """The active security modules that label programs: AppArmor, SELinux."""
     try:
-        with open("/sys/module/apparmor/parameters/enabled", encoding="ascii") as file:
+        with open("/sys/module/apparmor/parameters/enabled", encoding="utf-8") as file:
             armor = file.read().strip() == "Y"
     except OSError:
         armor = False
@@ -78,7 +81,7 @@ def max_tasks() -> int:
 
 
 def _number(path: str) -> int:
-    with open(path, encoding="ascii") as file:
+    with open(path, encoding="utf-8") as file:
         return int(file.read())
 
 
@@ -87,7 +90,7 @@ def huge_pages() -> tuple[int, ...]:
     base = "/sys/kernel/mm/hugepages"
     sizes = []
     for name in os.listdir(base) if os.path.isdir(base) else ():
-        with open(f"{base}/{name}/nr_hugepages", encoding="ascii") as file:
+        with open(f"{base}/{name}/nr_hugepages", encoding="utf-8") as file:
             if file.read() != "0\n":
                 sizes.append(int(name.removeprefix("hugepages-").removesuffix("kB")) << 10)
     return tuple(sorted(sizes))
@@ -101,3 +104,20 @@ def process_status(key: str) -> str:
             if name == key:
                 return value.strip()
     return ""
+
+
+def read_host_files() -> HostFiles:
+    """The host's own files that pods inherit; missing ones are empty."""
+    resolv = _text("/etc/resolv.conf")
+    stub = any(map(is_loopback, parse(resolv).servers))
+    return HostFiles(
+        _text("/etc/hosts"), resolv, _text(_UPSTREAM_RESOLVERS) if stub else "", os.uname().nodename
+    )
+
+
+def _text(path: str) -> str:
+    try:
+        with open(path, encoding="utf-8", errors="surrogateescape") as file:
+            return file.read()
+    except OSError:
+        return ""

@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 import msgspec
 
 from kubelite.node.image.errors import PullError
-from kubelite.node.image.host import host_image_problem
 from kubelite.node.image.lookup import read_etc
 from kubelite.node.image.model import Image
 from kubelite.node.image.source import ImageSource
@@ -56,8 +55,8 @@ def resolve(
         image = source.resolve(name, policy)  # type: ignore[arg-type]
         if image.is_on_host and not host_allowed:
             raise PullError("ErrImagePull", _HOST_REFUSED)
-        if image.is_on_host and (problem := host_image_problem(Path(home.root))):
-            raise RuntimeFailure(problem)
+        if image.is_on_host:
+            _check_host_image(home)
         facts = ImageFacts(
             image.id,
             image.config,
@@ -66,6 +65,14 @@ def resolve(
         )
         resolved[name] = ResolvedImage(image, facts, (time.perf_counter() - began) * 1000)
     return resolved
+
+
+def _check_host_image(home: Home) -> None:
+    """Raises RuntimeFailure."""
+    from kubelite.node.image.host import host_image_problem  # few pods run on the host's files
+
+    if problem := host_image_problem(Path(home.root)):
+        raise RuntimeFailure(problem)
 
 
 def named(pod: Pod) -> Iterator[tuple[str, str]]:

@@ -7,13 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kubelite.node.cgroup.tree import CgroupTree
-from kubelite.node.image.host import host_covers
 from kubelite.node.kubelet.act import config_file, facts
 from kubelite.node.kubelet.act.images import ResolvedImage, volume_places
 from kubelite.node.kubelet.act.pod_state import PodState
 from kubelite.node.kubelet.decide import container_config
 from kubelite.node.kubelet.decide.container_config import NodeFacts
-from kubelite.node.network.hostfiles import read_host_files
 from kubelite.node.network.resolver import HostFiles, pod_names
 from kubelite.node.runtime.home import Home
 from kubelite.node.runtime.records import PodRecord, SandboxRecord
@@ -62,7 +60,7 @@ class PodContext:
         images: dict[str, ResolvedImage],
         node: NodeFacts,
         host_files: HostFiles,
-        objects: Objects,
+        objects: Callable[[], Objects],
         service_variables: Mapping[str, str],
         claimed: Mapping[str, Place],
         trace: Callable[[str], None],
@@ -112,7 +110,7 @@ def gather(
 
     Raises SourceNotReady and VolumeError for a claim that leads nowhere.
     """
-    host_files, cluster = read_host_files(), state.cluster
+    host_files, cluster = facts.read_host_files(), state.cluster
     config = config_file.read(state.home)
     address = facts.node_address() if state.pod.spec.host_network else ""
     if cluster is not None:
@@ -141,7 +139,7 @@ def gather(
         images,
         node,
         host_files,
-        state.objects,
+        lambda: state.objects,
         _service_variables(state),
         _claimed(state),
         trace,
@@ -181,4 +179,6 @@ def _volumes(home: Home, uid: str, pod: Pod, known: Mapping[str, Place]) -> dict
 def _covers(home: Home, images: dict[str, ResolvedImage]) -> tuple[str, ...]:
     if not any(resolved.image.is_on_host for resolved in images.values()):
         return ()
+    from kubelite.node.image.host import host_covers
+
     return tuple(host_covers(Path(home.root), Path(home.run)))

@@ -22,7 +22,6 @@ from kubelite.node.runtime.errors import RuntimeFailure
 from kubelite.node.runtime.home import UNFINISHED, Home, boot_id
 from kubelite.node.runtime.ledger import Ledger
 from kubelite.node.runtime.records import CREATING, PodRecord
-from kubelite.node.volume.removal import remove_tree
 from kubelite.objects.pod.pod import Pod
 
 Documents = Sequence[Mapping[str, Any]]
@@ -115,7 +114,7 @@ def claim(
 
 def _new_uid() -> str:
     """A random UUID of version 4, from the kernel."""
-    with open("/proc/sys/kernel/random/uuid", encoding="ascii") as file:
+    with open("/proc/sys/kernel/random/uuid", encoding="utf-8") as file:
         return file.read().strip()
 
 
@@ -126,6 +125,8 @@ def sweep(home: Home) -> None:
     pods = set(os.listdir(home.pods))
     for name in pods:
         if name.startswith(UNFINISHED):
+            from kubelite.node.volume.removal import remove_tree  # it takes a kill
+
             remove_tree(f"{home.pods}/{name}")
     for uid in set(os.listdir(f"{home.run}/locks")) - pods:
         with contextlib.suppress(FileNotFoundError):  # its holder may be deleting it

@@ -21,13 +21,12 @@ from kubelite.node.kubelet.act.pod_context import PodContext
 from kubelite.node.kubelet.decide import container_config, security_context
 from kubelite.node.network import resolver
 from kubelite.node.network.pod import Lease, PodNetwork
-from kubelite.node.runtime import idranges, launch_plan, sandbox
+from kubelite.node.runtime import launch_plan, sandbox
 from kubelite.node.runtime.ledger import Ledger
 from kubelite.node.runtime.processes import OOM_SCORE
 from kubelite.node.runtime.records import API
 from kubelite.node.runtime.sandbox import Sandbox, Starting
 from kubelite.node.volume import mounts as volumes
-from kubelite.node.volume.sources import make_empty_dir, make_places
 from kubelite.objects.pod import qos
 
 if TYPE_CHECKING:
@@ -51,6 +50,8 @@ def create_sandbox(
     with ExitStack() as stack:
         first_id = 0
         if context.shared.own_userns:
+            from kubelite.node.runtime import idranges
+
             first_id = stack.enter_context(idranges.reserved(record.uid))
         starting = _start_pause(context, ledger, lease, first_id)
         try:
@@ -85,6 +86,10 @@ def create_volumes(context: PodContext) -> None:
     """Creates the volumes that are missing, and finds out which are single files. Raises
     VolumeError.
     """
+    if not context.volumes:
+        return
+    from kubelite.node.volume.sources import make_places
+
     context.trace("make volumes")
     context.volume_files = make_places(
         context.volumes.values(), container_config.fs_group(context.pod)
@@ -115,6 +120,8 @@ def _start_pause(
     home, record = context.home, context.record
     shared = container_config.shared_volumes(context.pod)
     for place in volumes.shared_directories(context.volumes.values(), shared):
+        from kubelite.node.volume.sources import make_empty_dir  # few pods have one
+
         make_empty_dir(place.path, container_config.fs_group(context.pod))
     allowed = (*record.unsafe_sysctls, *config_file.read(home).allowed_unsafe_sysctls)
     plan = launch_plan.sandbox_plan(

@@ -32,7 +32,7 @@ def gather_contents(context: PodContext) -> Contents:
         if not payload.is_made_of_objects(volume):
             continue
         try:
-            contents[volume.name] = payload.payload(volume, context.objects, field)
+            contents[volume.name] = payload.payload(volume, context.objects(), field)
         except SourceNotReady as error:
             message = f'MountVolume.SetUp failed for volume "{volume.name}" : {error}'
             raise SourceNotReady(message) from error

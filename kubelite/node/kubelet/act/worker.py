@@ -15,9 +15,9 @@ from kubelite.core.errors import CoreError, ShimGone
 from kubelite.core.protocol import Message, Packet, Process, ProcessState, read_processes
 from kubelite.node.kubelet.act.executor import Executor
 from kubelite.node.kubelet.act.pod_state import PodState
-from kubelite.node.kubelet.decide import actions, local_storage_limits, restart_policy, status
+from kubelite.node.kubelet.act.probe_runner import HookResult, ProbeAndHookRunner
+from kubelite.node.kubelet.decide import actions, restart_policy, status
 from kubelite.node.kubelet.decide.actions import Decision, needs_care
-from kubelite.node.kubelet.probe.probe_runner import HookResult, ProbeAndHookRunner
 from kubelite.node.runtime.clock import SECOND, boottime
 from kubelite.node.runtime.observe import exit_of
 from kubelite.node.runtime.records import (
@@ -30,7 +30,7 @@ from kubelite.node.runtime.records import (
     RUN,
     ObservedContainer,
 )
-from kubelite.node.runtime.removal import remove_pod
+from kubelite.objects.pod import qos
 
 if TYPE_CHECKING:
     from kubelite.node.kubelet.act.images import ResolvedImage
@@ -149,14 +149,11 @@ class Worker:
     def _check_disk_usage(self, decision: Decision) -> Decision:
         """``decision``, or the failure of a pod that exceeds a storage limit."""
         state, now = self.state, boottime()
-        if (
-            state.record.goal != RUN
-            or not self.any_running
-            or not local_storage_limits.has_storage_limit(state.pod)
-        ):
+        if state.record.goal != RUN or not self.any_running or not qos.has_storage_limit(state.pod):
             return decision
         if now >= self._measure_at:
-            from kubelite.node.runtime.storage import measure  # few pods have a limit
+            from kubelite.node.kubelet.decide import local_storage_limits  # few pods have a limit
+            from kubelite.node.runtime.storage import measure
 
             self._measure_at = now + _MEASURE_EVERY
             used = measure(
@@ -251,6 +248,8 @@ class Worker:
         """Removes what is left of a pod whose containers have exited. Raises RuntimeFailure for
         what cannot be removed.
         """
+        from kubelite.node.runtime.removal import remove_pod
+
         self._leave_sandbox()
         remove_pod(self.state.home, self.state.ledger, self.state.record, self._trace)
 

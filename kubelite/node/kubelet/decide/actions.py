@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import NamedTuple, TypeAlias
 
-from kubelite.node.kubelet.decide import local_storage_limits, restart_policy, stopping
+from kubelite.node.kubelet.decide import restart_policy, stopping
 from kubelite.node.kubelet.decide.restart_policy import SECOND, Member
 from kubelite.node.kubelet.decide.stopping import Kill, MarkStop, RunHook, Terminate
 from kubelite.node.runtime.records import (
@@ -25,6 +25,7 @@ from kubelite.node.runtime.records import (
     ObservedPod,
     PodRecord,
 )
+from kubelite.objects.pod import qos
 from kubelite.objects.pod.pod import Pod
 
 
@@ -176,7 +177,7 @@ def needs_care(pod: Pod, observed: ObservedPod) -> bool:
     return (
         (spec.restart_policy or "Always") != "Never"
         or spec.active_deadline_seconds is not None
-        or local_storage_limits.has_storage_limit(pod)
+        or qos.has_storage_limit(pod)
         or any(
             restart_policy.will_restart(pod, m) or (m.running and _is_cared_for(m))
             for m in (*inits, *mains)

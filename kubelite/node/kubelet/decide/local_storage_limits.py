@@ -12,18 +12,9 @@ from kubelite.node.runtime.records import Storage
 from kubelite.objects.facts import quantity
 from kubelite.objects.pod import qos
 from kubelite.objects.pod.pod import Pod
+from kubelite.objects.pod.qos import DISK
 
 REASON = "Evicted"
-_DISK = "ephemeral-storage"
-
-
-def has_storage_limit(pod: Pod) -> bool:
-    """Whether anything of the pod has such a limit: other pods need not be measured."""
-    containers = (*pod.spec.containers, *pod.spec.init_containers)
-    return any(_DISK in container.resources.limits for container in containers) or any(
-        volume.empty_dir is not None and volume.empty_dir.size_limit is not None
-        for volume in pod.spec.volumes
-    )
 
 
 def eviction_message(pod: Pod, used: Storage) -> str:
@@ -44,13 +35,13 @@ def _volumes(pod: Pod, used: Storage) -> str:
 
 
 def _whole(pod: Pod, used: Storage) -> str:
-    limit = qos.pod_limits(pod).get(_DISK, 0)
+    limit = qos.pod_limits(pod).get(DISK, 0)
     if not 0 < limit < used.total:
         return ""
     texts = [
-        container.resources.limits[_DISK]
+        container.resources.limits[DISK]
         for container in pod.spec.containers
-        if _DISK in container.resources.limits
+        if DISK in container.resources.limits
     ]
     total = reduce(quantity.add, texts)
     usage = "Pod ephemeral local storage usage"
@@ -59,9 +50,9 @@ def _whole(pod: Pod, used: Storage) -> str:
 
 def _containers(pod: Pod, used: Storage) -> str:
     for container in (*pod.spec.containers, *pod.spec.init_containers):
-        limit = qos.limits(container).get(_DISK, 0)
+        limit = qos.limits(container).get(DISK, 0)
         if 0 < limit < used.containers.get(container.name, 0):
-            text = container.resources.limits[_DISK]
+            text = container.resources.limits[DISK]
             return (
                 f'Container {container.name} exceeded its local ephemeral storage limit "{text}". '
             )

@@ -20,7 +20,6 @@ from kubelite.node.cgroup.tree import CgroupTree
 from kubelite.node.kubelet.act import config_file, facts, images, pod_events, pod_names
 from kubelite.node.kubelet.act.pod_state import PodState
 from kubelite.node.kubelet.act.progress import Step
-from kubelite.node.kubelet.act.signals import signals_blocked
 from kubelite.node.kubelet.act.worker import Worker
 from kubelite.node.kubelet.agent import agent_control
 from kubelite.node.kubelet.decide import restart_policy
@@ -31,7 +30,6 @@ from kubelite.node.runtime.clock import SECOND, boottime
 from kubelite.node.runtime.errors import Conflict, NotFound, NotRunning
 from kubelite.node.runtime.home import Home, boot_id
 from kubelite.node.runtime.ledger import Ledger
-from kubelite.node.runtime.pod_lock import hold_pod
 from kubelite.node.runtime.records import (
     CREATED,
     CREATING,
@@ -41,7 +39,6 @@ from kubelite.node.runtime.records import (
     PodRecord,
     PodStop,
 )
-from kubelite.node.runtime.removal import close_home, mark_removing, remove_pod
 from kubelite.objects.pod.pod import Pod
 
 if TYPE_CHECKING:
@@ -181,6 +178,8 @@ class Pods:
             worker.refresh()
             _advance_until_up(worker)
         except BaseException as error:
+            from kubelite.node.kubelet.pods.signals import signals_blocked
+
             with signals_blocked():
                 worker.close()
                 self._undo(record, lock, error)
@@ -196,6 +195,8 @@ class Pods:
         """Removes what there is of the pod; what stays is on record for `pod down`."""
         self._trace("undo")
         try:
+            from kubelite.node.runtime.removal import remove_pod
+
             remove_pod(self._home, self._ledger, record, self._trace)
             lock.remove()
             self._close_home()
@@ -263,6 +264,8 @@ class Pods:
     def _remove_locked(self, record: PodRecord, lock: FileLock, grace: int | None) -> None:
         # The agent waits for the lock, and continues the removal if this process is killed.
         agent_control.notify(self._home, record.uid)
+        from kubelite.node.runtime.removal import remove_pod
+
         self._end(record, grace)
         remove_pod(self._home, self._ledger, record, self._trace)
         lock.remove()
@@ -276,6 +279,8 @@ class Pods:
             return
         state = PodState(self._home, self._ledger, record)
         seconds = restart_policy.grace(state.pod) if grace is None else grace
+        from kubelite.node.runtime.removal import mark_removing
+
         self._trace("mark as removing")
         mark_removing(record, seconds * SECOND)
         record.stop = _stop_now(seconds)
@@ -287,6 +292,8 @@ class Pods:
 
     def _close_home(self) -> None:
         if not self._home.has_pods():
+            from kubelite.node.runtime.removal import close_home
+
             close_home(self._home)
 
     def reset(self, report: Report) -> list[str]:
@@ -416,6 +423,8 @@ class Pods:
         """Holds the pod's lock; None where the pod is gone. ``report`` is told when that has to
         wait for another command.
         """
+        from kubelite.node.runtime.pod_lock import hold_pod
+
         with contextlib.ExitStack() as stack:
             try:
                 lock = stack.enter_context(hold_pod(self._home, record.uid, timeout=0))
@@ -471,6 +480,8 @@ class Pods:
 
     def _is_unlocked(self, uid: str) -> bool:
         """Whether the pod is there and no command works on it, which would start an agent."""
+        from kubelite.node.runtime.pod_lock import hold_pod
+
         try:
             with hold_pod(self._home, uid, timeout=0) as lock:
                 return lock is not None

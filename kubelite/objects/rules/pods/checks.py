@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kubelite.lib.json import Object
 from kubelite.objects.facts import names
 from kubelite.objects.rules import metadata
 from kubelite.objects.rules.cause import (
@@ -31,6 +30,8 @@ from kubelite.objects.rules.pods.containers import Surroundings, each_container
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+    from kubelite.lib.json import Object
 
 RESTART_POLICIES = ("Always", "OnFailure", "Never")
 DNS_POLICIES = ("ClusterFirstWithHostNet", "ClusterFirst", "Default", "None")

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from kubelite.lib.json import Object
 from kubelite.objects.facts import names
 from kubelite.objects.rules.cause import (
     Cause,
@@ -30,6 +29,8 @@ from kubelite.objects.rules.cause import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
+
+    from kubelite.lib.json import Object
 
 GROUPS = ("initContainers", "containers", "ephemeralContainers")
 """Where containers stand in a PodSpec, in the order in which they begin."""

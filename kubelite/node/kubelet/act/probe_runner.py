@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import threading
 from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -72,6 +71,8 @@ class ProbeAndHookRunner:
 
     def start_hook(self, target: Target, kind: str, seconds: float) -> None:
         """Starts a hook of the container, which runs for at most ``seconds``."""
+        import threading  # few pods have hooks
+
         self._hooks.add((target.record.id, kind))
         threading.Thread(target=self._run_hook, args=(target, kind, seconds), daemon=True).start()
 
