@@ -6,10 +6,13 @@ created then.
 
 from __future__ import annotations
 
+import functools
+import http.server
 import os
 import re
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -233,15 +236,50 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     )
     assert "stdin" in missing.hint
     (directory,) = refused(str(tmp_path))
-    assert (directory.code, directory.message) == (
-        "KL101",
-        f"{tmp_path} cannot be read: is a directory",
-    )
-    (url,) = refused("https://example.com/pod.yaml")
-    assert (
-        url.code == "KL116"
-        and "curl -fsSL https://example.com/pod.yaml | kubelite pod up -" in url.hint
-    )
+    assert directory.code == "KL101"
+    assert f"{tmp_path} is a directory without a kustomization" in directory.message
+
+
+def test_a_manifest_is_downloaded_and_what_goes_wrong_is_said(tmp_path: Path) -> None:
+    (tmp_path / "pod.yaml").write_text(GOOD)
+    handler = functools.partial(SilentHandler, directory=str(tmp_path))
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    url = f"http://127.0.0.1:{server.server_port}"
+    try:
+        (pod,) = manifest.load(f"{url}/pod.yaml").pods
+        (missing,) = refused(f"{url}/other.yaml")
+    finally:
+        server.shutdown()
+        server.server_close()
+    (gone,) = refused(f"{url}/pod.yaml")
+    (unknown,) = refused("https://[bad/pod.yaml")
+    assert pod.metadata.name == "p"
+    assert {each.code for each in (missing, gone, unknown)} == {"KL116"}
+    said = f"{url}/other.yaml cannot be downloaded: the server answered 404 File not found"
+    assert missing.message == said
+    assert gone.message == f"{url}/pod.yaml cannot be downloaded: Connection refused"
+
+
+class SilentHandler(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+def test_a_kustomization_is_built_by_kubectl(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "pod.yaml").write_text(GOOD)
+    kustomization = tmp_path / "kustomization.yaml"
+    kustomization.write_text("resources: [pod.yaml]\nnamePrefix: dev-\n")
+    (pod,) = manifest.load(str(tmp_path)).pods
+    assert pod.metadata.name == "dev-p"
+    kustomization.write_text("resources: [other.yaml]\n")
+    (broken,) = refused(str(tmp_path))
+    assert broken.code == "KL118" and "other.yaml" in broken.message
+    monkeypatch.setenv("PATH", str(tmp_path))
+    (without,) = refused(str(tmp_path))
+    assert without.code == "KL118" and "kubectl" in without.message and without.hint
 
 
 def test_all_errors_come_at_once_in_the_order_of_the_file_and_no_more_than_a_screen_of_them(

@@ -21,6 +21,7 @@ NO_EFFECT = "KL114"
 OTHER_NAMESPACE = "KL115"
 URL = "KL116"
 NEEDS_CLUSTER = "KL117"
+KUSTOMIZATION = "KL118"
 
 
 class Code(NamedTuple):
@@ -137,9 +138,15 @@ CODES: dict[str, Code] = {
         "Omit --namespace, or use the manifest's.",
     ),
     URL: Code(
-        "manifests are not downloaded",
-        "kubelite reads manifests from files and from standard input, not from the network.",
-        "Download and inspect it first: curl -fsSL URL | kubelite pod up -",
+        "the manifest cannot be downloaded",
+        "The server of the URL does not answer, or does not have the manifest.",
+        "Check the URL in a browser; behind a proxy set https_proxy.",
+    ),
+    KUSTOMIZATION: Code(
+        "the kustomization cannot be built",
+        "kubelite has `kubectl kustomize` build the directory that is given with -k. What kubectl"
+        " says stands in the error.",
+        "Try `kubectl kustomize DIR`, and read its kustomization.yaml.",
     ),
 }
 

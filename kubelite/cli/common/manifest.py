@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, NamedTuple
 
 from kubelite.cli.common.diagnostic import CliError, Diagnostic
@@ -134,12 +135,9 @@ def limited(errors: list[Diagnostic]) -> list[Diagnostic]:
 
 
 def read(source: str) -> list[Document]:
-    """The documents of a manifest. Raises CliError if it cannot be read or is not YAML."""
-    if source.startswith(("http://", "https://")):
-        from kubelite.cli.common.error_codes import URL
-
-        hint = f"download it first: curl -fsSL {source} | kubelite pod up -"
-        raise CliError(Diagnostic("manifests are not downloaded", URL, hint=hint))
+    """The documents of a manifest: a file, ``-``, a URL, or a directory whose kustomization builds
+    it. Raises CliError if it cannot be read or is not YAML.
+    """
     name = label(source)
     data = _read(source)
     if not data.strip():
@@ -160,10 +158,33 @@ def read(source: str) -> list[Document]:
 
 
 def _read(source: str) -> bytes:
-    name = label(source)
+    if source.startswith(("http://", "https://")):
+        from kubelite.cli import sources
+
+        data = sources.download(source, MAX_BYTES + 1)
+    elif os.path.isdir(source):
+        from kubelite.cli import sources
+
+        data = sources.build(source)
+    else:
+        data = _read_file(source)
+    if len(data) > MAX_BYTES:
+        from kubelite.cli.common.error_codes import UNREADABLE
+
+        raise CliError(
+            Diagnostic(
+                f"{label(source)} is too large for a manifest: more than {MAX_BYTES >> 20} MiB",
+                UNREADABLE,
+                hint="put data in a volume; split pods into separate files",
+            )
+        )
+    return data
+
+
+def _read_file(source: str) -> bytes:
     try:
         with open(0 if source == "-" else source, "rb", closefd=source != "-") as file:
-            data = file.read(MAX_BYTES + 1)
+            return file.read(MAX_BYTES + 1)
     except OSError as error:
         from kubelite.cli.common.error_codes import UNREADABLE
 
@@ -171,16 +192,5 @@ def _read(source: str) -> bytes:
         hint = "use - to read the manifest from stdin" if missing else ""
         reason = (error.strerror or str(error)).lower()
         raise CliError(
-            Diagnostic(f"{name} cannot be read: {reason}", UNREADABLE, hint=hint)
+            Diagnostic(f"{label(source)} cannot be read: {reason}", UNREADABLE, hint=hint)
         ) from error
-    if len(data) > MAX_BYTES:
-        from kubelite.cli.common.error_codes import UNREADABLE
-
-        raise CliError(
-            Diagnostic(
-                f"{name} is too large for a manifest: more than {MAX_BYTES >> 20} MiB",
-                UNREADABLE,
-                hint="put data in a volume; split pods into separate files",
-            )
-        )
-    return data

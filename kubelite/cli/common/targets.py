@@ -23,11 +23,17 @@ NAMES = Argument("[NAME]...", "Names of pods.", completes="pod")
 SELECTOR = Option("--selector -l", "Pods with these labels: app=web,tier!=db.", "SELECTOR")
 FILES = Option(
     "--filename -f",
-    "Manifest file, directory of manifests, or - for stdin; may be repeated.",
+    "Manifest file, directory of manifests, URL, or - for stdin; may be repeated.",
     "FILE",
     completes="file",
 )
 RECURSIVE = Option("--recursive -R", "Look for manifests in directories of directories too.")
+KUSTOMIZE = Option(
+    "--kustomize -k",
+    "Directory with a kustomization, which kubectl builds; may be repeated.",
+    "DIR",
+    completes="file",
+)
 SUFFIXES = (".yaml", ".yml", ".json")
 _POD_WORDS = ("pod", "pods", "po")
 

@@ -12,6 +12,7 @@ from kubelite.cli.common.engine import open_home, open_pods
 from kubelite.cli.common.screen import Screen
 from kubelite.cli.common.targets import (
     FILES,
+    KUSTOMIZE,
     RECURSIVE,
     SELECTOR,
     Target,
@@ -44,6 +45,7 @@ def down(
     *,
     filename: Annotated[list[str] | None, FILES] = None,
     recursive: Annotated[bool, RECURSIVE] = False,
+    kustomize: Annotated[list[str] | None, KUSTOMIZE] = None,
     selector: Annotated[str | None, SELECTOR] = None,
     uid: Annotated[
         str | None, Option("--uid", "Remove the pod with this uid, even if its record is damaged.")
@@ -66,6 +68,7 @@ def down(
     screen = Screen(settings)
     # What can be wrong with the command line is found before anything is removed.
     chosen, named = _operands(settings, targets or (), filename or (), recursive=recursive)
+    named += [manifest.named(directory, settings.namespace) for directory in kustomize or ()]
     pods = open_pods(settings, screen)
     for in_file in named[::-1]:
         chosen += _pods_of(pods, in_file)

@@ -11,7 +11,15 @@ from kubelite.cli.common.command import Argument, Option, Output, Settings, usag
 from kubelite.cli.common.diagnostic import CliError, Diagnostic, cell
 from kubelite.cli.common.engine import as_document, open_home, open_pods, suggest_command
 from kubelite.cli.common.screen import Screen
-from kubelite.cli.common.targets import FILES, RECURSIVE, Target, manifest_files, owned_by, owner_of
+from kubelite.cli.common.targets import (
+    FILES,
+    KUSTOMIZE,
+    RECURSIVE,
+    Target,
+    manifest_files,
+    owned_by,
+    owner_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -29,7 +37,7 @@ FILE = Argument("FILE", "Manifest file, or - for stdin.", completes="file")
 LENIENT = Option("--lenient", "Warn about unsupported fields instead of refusing the manifest.")
 DRY_RUN = Option("--dry-run", "Only show what would be done.")
 _SOURCES = Argument(
-    "[FILE]...", "Manifest files, directories of manifests, or - for stdin.", completes="file"
+    "[FILE]...", "Manifest files, directories of manifests, URLs, or - for stdin.", completes="file"
 )
 
 
@@ -40,6 +48,7 @@ def up(
     *,
     filename: Annotated[list[str] | None, FILES] = None,
     recursive: Annotated[bool, RECURSIVE] = False,
+    kustomize: Annotated[list[str] | None, KUSTOMIZE] = None,
     lenient: Annotated[bool, LENIENT] = False,
     replace: Annotated[
         bool,
@@ -65,7 +74,10 @@ def up(
     """
     start = process_start()
     screen = Screen(settings)
-    files = manifest_files([*(sources or ()), *(filename or ())], recursive=recursive)
+    operands = [*(sources or ()), *(filename or ())]
+    files = [*(kustomize or ())]
+    if operands or not files:
+        files += manifest_files(operands, recursive=recursive)
     loaded = manifest.load_all(files, namespace=settings.namespace, lenient=lenient)
     for warning in loaded.warnings:
         screen.warn(warning)
