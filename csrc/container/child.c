@@ -85,16 +85,6 @@ static int enter_cgroups(const struct child *child, kl_error *err) {
     return 0;
 }
 
-/* The host id that id 0 of a process' user namespace maps to; 0 when that cannot be read. */
-static uint32_t first_host_id(pid_t pid) {
-    char path[64], map[64];
-    const char *cursor = map;
-    snprintf(path, sizeof path, "/proc/%d/uid_map", pid);
-    procfs_read(path, map, sizeof map);
-    procfs_number(&cursor); /* the id inside */
-    return (uint32_t)procfs_number(&cursor);
-}
-
 /* Joins the pod's user namespace and its other ones. What is needed of the host is opened
  * before. */
 static int join_userns(const struct child *child, kl_error *err) {
@@ -107,7 +97,7 @@ static int join_userns(const struct child *child, kl_error *err) {
     SCOPED_FD fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return kl_fail(err, errno, "open", "%s", path);
-    const struct userns userns = {fd, first_host_id(request->anchor_pid)};
+    const struct userns userns = {fd, userns_first_id(request->anchor_pid)};
     if (unshare(CLONE_NEWNS) < 0)
         return kl_fail(err, errno, "make namespace", "mount");
     if (userns_prepare(request->plan, request->fds, &userns, child->prepared, err) < 0)

@@ -14,9 +14,19 @@
 #include "detached.h"
 #include "mount.h"
 #include "prepared.h"
+#include "procfs.h"
 #include "sys.h"
 
-#define MAX_LAYERS 128
+#define MAX_LAYERS 256
+
+uint32_t userns_first_id(pid_t pid) {
+    char path[64], map[64];
+    const char *cursor = map;
+    snprintf(path, sizeof path, "/proc/%d/uid_map", pid);
+    procfs_read(path, map, sizeof map);
+    procfs_number(&cursor); /* the id inside */
+    return (uint32_t)procfs_number(&cursor);
+}
 
 struct prepared *prepared_new(const struct plan *plan) {
     uint32_t mounts, devices;

@@ -4,6 +4,8 @@
 #ifndef KL_USERNS_H
 #define KL_USERNS_H
 
+#include <sys/types.h>
+
 #include "plan.h"
 
 struct prepared;
@@ -13,6 +15,9 @@ struct userns {
     int fd;
     uint32_t first;
 };
+
+/* The host id that id 0 of a process' user namespace maps to; 0 when that cannot be read. */
+uint32_t userns_first_id(pid_t pid);
 
 /* Room for what the plan may need; one block of memory, which the caller frees. NULL without. */
 struct prepared *prepared_new(const struct plan *plan);

@@ -16,6 +16,9 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <string.h>
+#include <sys/personality.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -25,6 +28,7 @@
 #define STACK_SIZE 16384
 #define FIRST_FD 3
 #define MAX_FDS 16
+#define MAX_FILES 1048576 /* as podman and containerd's service give */
 
 struct launch {
     int program;
@@ -86,9 +90,44 @@ static int place_descriptors(struct launch *launch) {
     return 0;
 }
 
+/* The same file size, stack and number of processes whoever starts the pod, a shell with `ulimit`
+ * or an agent: those of process 1. Where a hard limit cannot be raised it is the soft one's. */
+static void reset_limits(void) {
+    struct rlimit limit, own;
+    for (int number = 0; number < RLIM_NLIMITS; number++) {
+        if (prlimit(1, number, NULL, &limit) < 0)
+            continue;
+        if (number == RLIMIT_NOFILE) { /* systemd gives itself a thousand million */
+            limit.rlim_cur = limit.rlim_cur < MAX_FILES ? limit.rlim_cur : MAX_FILES;
+            limit.rlim_max = limit.rlim_max < MAX_FILES ? limit.rlim_max : MAX_FILES;
+        }
+        if (setrlimit(number, &limit) == 0 || getrlimit(number, &own) < 0)
+            continue;
+        limit.rlim_cur = limit.rlim_cur < own.rlim_max ? limit.rlim_cur : own.rlim_max;
+        limit.rlim_max = limit.rlim_max < own.rlim_max ? limit.rlim_max : own.rlim_max;
+        setrlimit(number, &limit);
+    }
+}
+
+/* A pod that was started below `nice`, `taskset`, `chrt`, `ionice` or `setarch` runs as any other.
+ * What the kernel refuses stays as it is. */
+static void reset_scheduling(void) {
+    const struct sched_param standard = {0};
+    cpu_set_t processors;
+    memset(&processors, 0xff, sizeof processors);
+    sched_setscheduler(0, SCHED_OTHER, &standard);
+    setpriority(PRIO_PROCESS, 0, 0);
+    sched_setaffinity(0, sizeof processors, &processors);
+    syscall(SYS_ioprio_set, 1 /* of a process */, 0, 0);
+    prctl(PR_SET_TIMERSLACK, 0, 0, 0, 0);
+    personality(PER_LINUX);
+}
+
 static int become_shim(struct launch *launch) {
     if (setsid() < 0)
         return kl_fail(launch->err, errno, "make session", "shim");
+    reset_limits();
+    reset_scheduling();
     if (chdir("/") < 0)
         return kl_fail(launch->err, errno, "enter", "/");
     if (place_descriptors(launch) < 0)

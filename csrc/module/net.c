@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <linux/if.h>
 #include <linux/if_bridge.h>
+#include <linux/if_ether.h>
 #include <linux/if_link.h>
 #include <linux/pkt_sched.h>
 #include <linux/veth.h>
@@ -27,6 +28,7 @@ struct pod_end {
     int netns;
     const char *name;
     uint32_t address, prefix, gateway;
+    uint32_t mtu; /* the bridge's */
 };
 
 static int check_name(const char *name, kl_error *err) {
@@ -48,6 +50,12 @@ static int interface_index(int sock, const char *name) {
     struct ifreq request = {0};
     memcpy(request.ifr_name, name, strlen(name) + 1);
     return ioctl(sock, SIOCGIFINDEX, &request) < 0 ? 0 : request.ifr_ifindex;
+}
+
+static uint32_t interface_mtu(int sock, const char *name) {
+    struct ifreq request = {0};
+    memcpy(request.ifr_name, name, strlen(name) + 1);
+    return ioctl(sock, SIOCGIFMTU, &request) < 0 ? ETH_DATA_LEN : (uint32_t)request.ifr_mtu;
 }
 
 /* The link-layer address of an IPv4 address: locally administered, and the same whenever the
@@ -218,6 +226,7 @@ static void add_pair(struct nl_batch *batch, const char *host_name, int bridge,
     nl_begin(batch, "add veth", RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, &link, sizeof link);
     nl_attr_text(batch, IFLA_IFNAME, host_name);
     nl_attr_u32(batch, IFLA_MASTER, (uint32_t)bridge);
+    nl_attr_u32(batch, IFLA_MTU, pod->mtu);
     put_single_queue(batch);
     size_t info = nl_nest(batch, IFLA_LINKINFO);
     nl_attr_text(batch, IFLA_INFO_KIND, "veth");
@@ -226,6 +235,7 @@ static void add_pair(struct nl_batch *batch, const char *host_name, int bridge,
     nl_attr_text(batch, IFLA_IFNAME, pod->name);
     nl_attr_u32(batch, IFLA_NET_NS_FD, (uint32_t)pod->netns);
     put_hardware_address(batch, IFLA_ADDRESS, pod->address);
+    nl_attr_u32(batch, IFLA_MTU, pod->mtu);
     put_single_queue(batch);
     nl_unnest(batch, peer);
     nl_unnest(batch, data);
@@ -361,7 +371,7 @@ static int wait_for_host_end(int sock, const char *host_name, int bridge, kl_err
 
 int kl_net_attach(int netns, const char *bridge, const char *host_name, const char *pod_name,
                   uint32_t address, uint32_t prefix, uint32_t gateway, kl_error *err) {
-    struct pod_end pod = {netns, pod_name, address, prefix, gateway};
+    struct pod_end pod = {netns, pod_name, address, prefix, gateway, 0};
     if (check_name(bridge, err) < 0 || check_name(host_name, err) < 0 ||
         check_name(pod_name, err) < 0 || check_prefix(prefix, err) < 0)
         return -1;
@@ -371,6 +381,7 @@ int kl_net_attach(int netns, const char *bridge, const char *host_name, const ch
     int index = interface_index(sock, bridge);
     if (index == 0)
         return kl_fail(err, ENODEV, "find bridge", "%s", bridge);
+    pod.mtu = interface_mtu(sock, bridge);
     int rc = attach_host_end(sock, host_name, index, &pod, err);
     if (rc < 0 && err->code == EEXIST && link_delete(sock, host_name, err) == 0)
         rc = attach_host_end(sock, host_name, index, &pod,

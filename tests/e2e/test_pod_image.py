@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import io
+import json
 import shutil
+import tarfile
+from collections.abc import Sequence
+from hashlib import sha256
 from pathlib import Path
 
 from tests.e2e.world import World, eventually, pod
@@ -43,3 +48,43 @@ def test_the_containers_writable_layer_holds_only_what_it_wrote(world: World, ro
     upper = world.root / "pods" / uid / "root" / "c" / "0" / "upper"
     eventually((upper / "written").exists, "the container has written")
     assert {path.name for path in upper.iterdir()} == {"written"}
+
+
+def layer(files: Path) -> bytes:
+    made = io.BytesIO()
+    with tarfile.open(fileobj=made, mode="w") as tar:
+        tar.add(files, ".")
+    return made.getvalue()
+
+
+def docker_archive(path: Path, layers: Sequence[bytes]) -> None:
+    """As `docker save` writes an image ``stacked:1`` of these layers, lowest first."""
+    config = {
+        "architecture": "amd64",
+        "os": "linux",
+        "rootfs": {
+            "type": "layers",
+            "diff_ids": [f"sha256:{sha256(b).hexdigest()}" for b in layers],
+        },
+    }
+    names = [f"{number}/layer.tar" for number in range(len(layers))]
+    manifest = [{"Config": "c.json", "RepoTags": ["stacked:1"], "Layers": names}]
+    files = {"c.json": json.dumps(config).encode(), "manifest.json": json.dumps(manifest).encode()}
+    with tarfile.open(path, "w") as tar:
+        for name, data in (files | dict(zip(names, layers, strict=True))).items():
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+
+
+def test_an_image_that_has_a_layer_twice(world: World, root: Path, tmp_path: Path) -> None:
+    """Builders repeat layers, empty ones above all; what the upper one brings is seen."""
+    lower, upper = tmp_path / "lower", tmp_path / "upper"
+    for directory, text in ((lower, "first\n"), (upper, "second\n")):
+        directory.mkdir()
+        (directory / "said").write_text(text)
+    nothing, first, second = layer(root), layer(lower), layer(upper)
+    docker_archive(tmp_path / "image.tar", [nothing, first, nothing, second, first, nothing])
+    world.kl("image", "load", str(tmp_path / "image.tar"))
+    command = [shutil.which("sh"), "-c", "cat /said"]
+    assert world.output(pod(image="stacked:1", command=command)) == "first\n"

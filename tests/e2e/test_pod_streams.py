@@ -247,3 +247,12 @@ def test_graceful_stop_waits_for_the_program(world: World) -> None:
     world.kl("pod", "down", "p", "--grace-period", "20")
     with os.fdopen(fd) as kept:
         assert kept.read().splitlines()[-1].endswith("stdout F bye")
+
+
+@pytest.mark.parametrize("host_users", [True, False])
+def test_a_user_other_than_root_opens_dev_stdout(world: World, host_users: bool) -> None:
+    script = "echo out > /dev/stdout; echo err > /dev/stderr"
+    spec = {"hostUsers": host_users, "securityContext": {"runAsUser": 1000}}
+    world.up(pod(f"{script}; {SLEEP}", spec=spec))
+    eventually(lambda: world.logs("p").splitlines() == ["out", "err"], "both lines are logged")
+    assert world.exec("p", script) == "out\n"

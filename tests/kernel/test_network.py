@@ -149,6 +149,16 @@ def test_a_pod_sees_one_interface_with_its_address(network: PodNetwork) -> None:
     assert [line for line in six if "eth0" in line] == []
 
 
+def test_pods_have_the_mtu_of_the_machines_way_out(network: PodNetwork) -> None:
+    subprocess.run(["ip", "link", "set", "up0", "mtu", "1400"], check=True)
+    subprocess.run(["ip", "route", "add", "default", "via", NEIGHBOUR], check=True)
+    pod = Pod(network, "a")
+    with pod.space.inside():
+        shown = subprocess.run(["ip", "link", "show", "eth0"], capture_output=True, check=True)
+    subprocess.run(["ip", "route", "del", "default"], check=True)
+    assert b" mtu 1400 " in shown.stdout
+
+
 def test_traffic_to_other_machines_leaves_under_the_hosts_address(
     network: PodNetwork, outside: NetworkNamespace
 ) -> None:

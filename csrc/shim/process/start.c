@@ -12,6 +12,7 @@
 
 #include "cleanup.h"
 #include "container/mount.h"
+#include "container/userns.h"
 #include "switches.h"
 #include "shim/streams/attach.h"
 #include "shim/streams/clock.h"
@@ -120,6 +121,16 @@ static void close_ends(int ends[3]) {
         kl_close_scoped(&ends[i]);
 }
 
+/* The container's user may open /dev/stdout and /dev/stderr, which is opening the pipe anew. */
+static void own_ends(const struct plan_head *head, const struct process *anchor,
+                     const int ends[3]) {
+    const bool mapped = anchor && head->join_ns & CLONE_NEWUSER;
+    const uid_t owner = head->uid + (mapped ? userns_first_id(anchor->entry.pid) : 0);
+    for (int i = 0; i < 3; i++)
+        if (ends[i] >= 0)
+            fchown(ends[i], owner, (gid_t)-1);
+}
+
 static int spawn(struct process *process, const struct start_body *start, const int *fds,
                  size_t nfds, const struct process *anchor, const int ends[3], kl_error *err) {
     struct starting *starting = process->starting;
@@ -134,6 +145,7 @@ static int spawn(struct process *process, const struct start_body *start, const 
                                           .anchor_pid = anchor ? anchor->entry.pid : 0,
                                           .program_fd = program,
                                           .stdio = {ends[0], ends[1], ends[2]}};
+    own_ends(starting->plan.head, anchor, ends);
     if (spawn_start(&request, &starting->child, err) < 0)
         return -1;
     process->entry.pid = starting->child.pid;

@@ -39,8 +39,9 @@ class Image(NamedTuple):
     """An image that is ready to run.
 
     `id` is `sha256:` and the digest of its configuration.  `layers` are absolute directories,
-    lowest first, ready to be lower directories of an overlay.  `size` is the bytes of all regular
-    files in them.  `created` is RFC 3339 or empty.
+    lowest first, ready to be lower directories of an overlay: each once, since the topmost of
+    equal layers hides all that the others hold, and overlay refuses a directory twice.  `size` is
+    the bytes of all regular files in them.  `created` is RFC 3339 or empty.
     """
 
     id: str

@@ -346,6 +346,8 @@ class ImageStore:
             with self._locked(), self._swept(layers):
                 yield layers
         except OSError as error:
+            if isinstance(error, FileNotFoundError) and error.filename is None:
+                raise  # the caller's directory is gone, not one of the store
             where = error.filename or self._home
             raise ImageError(f"image store: {where}: {error.strerror}") from error
 
@@ -511,7 +513,7 @@ class ImageStore:
         return Image(
             id=record.id,
             names=names,
-            layers=tuple(map(self.layer_path, record.layer_ids)),
+            layers=tuple(self.layer_path(i) for i in dict.fromkeys(record.layer_ids[::-1]))[::-1],
             layer_ids=record.layer_ids,
             config=record.config,
             size=record.size,

@@ -12,6 +12,7 @@ from __future__ import annotations
 import fcntl
 import os
 import socket
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -22,6 +23,11 @@ from kubelite.objects.facts.pod_ranges import PREFIX
 _FORWARD = "/proc/sys/net/ipv4/ip_forward"
 _NETFILTER = "/proc/sys/net/bridge"
 _WAS_OFF = "1"
+_SIOCGIFMTU, _SIOCSIFMTU = 0x8921, 0x8922
+_IFREQ = "16si20x"
+"""A name and an int in a struct ifreq, netdevice(7)."""
+_MAX_MTU = 65535
+"""Of a veth and of a bridge; the loopback has more."""
 _NO_UPLINK = (
     *("lo", "kl-", "lb-", "veth", "docker", "br-", "virbr", "podman", "cni", "cali", "flannel"),
     *("lxc", "lxdbr", "incusbr", "vnet", "tap"),
@@ -46,15 +52,33 @@ def make(key: str, preferred: int | None = None) -> tuple[int, tuple[str, ...]]:
     with _namespace_lock():
         subnet = choose(key, preferred)
         native.net_bridge(name, ipam.gateway(subnet), PREFIX)
+        _match_mtu(name)
         _refuse_routers(name)
         return subnet, _forward(name)
 
 
 def choose(key: str, preferred: int | None = None) -> int:
     """The subnet that the home's bridge has, or would get now. Raises NoAddress."""
+    return ipam.choose_subnet(key, _routes(), names.bridge(key), preferred)
+
+
+def _routes() -> list[ipam.Route]:
     with open("/proc/thread-self/net/route", encoding="utf-8") as file:
-        routes = ipam.parse_routes(file.read())
-    return ipam.choose_subnet(key, routes, names.bridge(key), preferred)
+        return ipam.parse_routes(file.read())
+
+
+def _match_mtu(name: str) -> None:
+    """Gives the bridge the MTU of the machine's way out; pods get that of the bridge.
+
+    With a larger one, connections through a tunnel open and then hang wherever ICMP is filtered.
+    """
+    outward = ipam.default_interface(_routes())
+    if outward is None:
+        return
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as control:
+        request = struct.pack(_IFREQ, os.fsencode(outward), 0)
+        mtu = struct.unpack(_IFREQ, fcntl.ioctl(control, _SIOCGIFMTU, request))[1]
+        fcntl.ioctl(control, _SIOCSIFMTU, struct.pack(_IFREQ, name.encode(), min(mtu, _MAX_MTU)))
 
 
 def remove(key: str) -> bool:

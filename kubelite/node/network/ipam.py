@@ -37,6 +37,11 @@ def parse_routes(text: str) -> list[Route]:
     return routes
 
 
+def default_interface(routes: Iterable[Route]) -> str | None:
+    """The interface of the default route that the kernel prefers: the first of them."""
+    return next((route.interface for route in routes if not route.mask | route.address), None)
+
+
 def _swapped(digits: str) -> int:
     return int.from_bytes(bytes.fromhex(digits), "little")
 

@@ -82,7 +82,7 @@ class Containers:
         """
         base = self._home.pod(self._pod.uid)
         self._trace(f"make directories of {inputs.name}")
-        root = make_root(base, mount_points(self._home), inputs, attempt)
+        root = make_root(base, mount_points(self._home), inputs.name, inputs.layers, attempt)
         message_file = _make_message_file(base, inputs, attempt)
         logs = self._open_logs(inputs.name)
         try:
@@ -290,22 +290,25 @@ def _new_record(
     )
 
 
-def make_root(base: str, points: str, inputs: StartInputs, attempt: int) -> RootFs:
-    """The directories of the writable layer. All paths are relative to ``base``: short, and free of
-    the characters at which overlay splits its options."""
-    directory = f"root/{inputs.name}/{attempt}"
+def make_root(base: str, points: str, name: str, layers: Sequence[str], attempt: int) -> RootFs:
+    """The directories of the writable layer below ``base``, the pod's. An overlay's paths are short
+    and relative, so that many layers fit into the page that its options have, and free of the
+    characters at which it splits them."""
+    directory = f"root/{name}/{attempt}"
     os.makedirs(f"{base}/{directory}/work", 0o700, exist_ok=True)
     os.makedirs(f"{base}/{directory}/upper", exist_ok=True)
     # It becomes the container's "/", so the caller's umask must not shape its mode.
     os.chmod(f"{base}/{directory}/upper", 0o755)
-    if inputs.layers[0] == "/":
+    if layers[0] == "/":
         # Layers lie below "/", and the kernel does not stack what overlaps: a build's step on the
         # machine's own files begins with a copy of what the steps before it have changed.
-        if inputs.layers[1:]:
-            _copy(inputs.layers[1:], f"{base}/{directory}/upper")
+        if layers[1:]:
+            _copy(layers[1:], f"{base}/{directory}/upper")
         return RootFs(base, ("/",), f"{directory}/upper", f"{directory}/work")
-    lower = tuple(os.path.relpath(layer, base) for layer in (*reversed(inputs.layers), points))
-    return RootFs(base, lower, f"{directory}/upper", f"{directory}/work")
+    place = os.path.dirname(layers[-1])
+    lower = tuple(os.path.relpath(layer, place) for layer in (*reversed(layers), points))
+    writable = f"{os.path.relpath(base, place)}/{directory}"
+    return RootFs(place, lower, f"{writable}/upper", f"{writable}/work")
 
 
 def _copy(layers: Sequence[str], directory: str) -> None:
@@ -395,6 +398,10 @@ def start_failure(name: str, error: NativeError) -> CannotStart:
     """The error for a start that failed in C."""
     message = f'container "{name}": {error}'
     if error.step == "exec":
-        hint = "is it in the image, and does `command` name it as a list of words?"
+        hint = (
+            "one argument or variable has at most 128 KiB, all together a quarter of `ulimit -s`"
+            if error.errno == errno.E2BIG
+            else "is it in the image, and does `command` name it as a list of words?"
+        )
         return CannotStart(message, exit_code=_exit_code(error), hint=hint)
     return CannotStart(message)

@@ -245,8 +245,17 @@ def _make_host_path(path: str, kind: str) -> int | None:
     if kind in ("", "DirectoryOrCreate"):
         _make_directories(path, 0o755)
     elif kind == "FileOrCreate":
-        os.close(os.open(path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o644))
+        _make_file(path)
     return _mode(path)
+
+
+def _make_file(path: str) -> None:
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+    except FileExistsError:
+        return
+    with os.fdopen(fd, "rb"):
+        os.fchmod(fd, 0o644)
 
 
 def _make_directories(path: str, mode: int) -> None:
@@ -256,6 +265,7 @@ def _make_directories(path: str, mode: int) -> None:
         prefix = "/" + "/".join(parts[:depth])
         try:
             os.mkdir(prefix, mode)
+            os.chmod(prefix, mode)  # whatever the umask of the caller's shell
         except FileExistsError:
             if not os.path.isdir(prefix):
                 raise

@@ -135,7 +135,7 @@ def test_layers_of_a_docker_archive_may_be_links(build: Any, images: Path, tmp_p
         )
     )
     (loaded,) = ImageStore(images).load(source)
-    assert len(loaded.image.layers) == 2
+    assert len(loaded.image.layer_ids) == 2
 
 
 def test_the_index_of_this_machine_is_chosen(build: Any, images: Path, tmp_path: Path) -> None:

@@ -79,7 +79,7 @@ def debug_session(
     CgroupError, ShimGone, OSError."""
     base, name = home.pod(uid), f"debug-{os.urandom(4).hex()}"
     try:
-        root = make_root(base, mount_points(home), inputs._replace(name=name), 0)
+        root = make_root(base, mount_points(home), name, inputs.layers, 0)
         with sandbox.connect(home, uid) as shim:
             with closing(tree.join(uid, cgroup_name(target.name, target.attempt))) as membership:
                 fds, cgroup = cgroup_descriptors(membership)
