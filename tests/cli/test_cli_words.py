@@ -52,6 +52,8 @@ def test_a_directory_stands_for_the_manifests_directly_in_it(tmp_path: Path) -> 
     ("typed", "meant"),
     [
         ("ps -A", "pod ls -A"),
+        ("ps -a", "pod ls"),
+        ("images --all", "image ls"),
         ("get pods", "pod ls"),
         ("get pod web -o yaml", "pod ls web -o yaml"),
         ("get pod/web", "pod ls web"),
@@ -86,14 +88,19 @@ def test_words_from_habit_lead_to_the_command(typed: str, meant: str) -> None:
     assert habits.translate(typed.split()) == meant.split()
 
 
-@pytest.mark.parametrize("typed", ["get deployments", "scale", "edit pod web"])
+@pytest.mark.parametrize(
+    "typed",
+    ["get deployments", "scale", "edit pod web", "up web.yaml", "up -f web.yaml", "down web"],
+)
 def test_words_from_habit_without_a_command_are_answered(typed: str) -> None:
     with pytest.raises(CliError) as error:
         habits.translate(typed.split())
     assert error.value.diagnostics[0].hint and error.value.diagnostics[0].exit_code == 2
 
 
-@pytest.mark.parametrize("typed", ["", "fly", "pod fly", "explain KL104"])
+@pytest.mark.parametrize(
+    "typed", ["", "fly", "pod fly", "explain KL104", "up", "up --port 1", "down --keep"]
+)
 def test_other_words_are_left_alone(typed: str) -> None:
     assert habits.translate(typed.split()) is None
 

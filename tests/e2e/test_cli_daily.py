@@ -190,3 +190,20 @@ def test_completion_offers_pods_and_containers(world: World) -> None:
     world.up(labelled("alpha", "x"))
     assert world.kl("__complete", "pod", "logs", "al").stdout == "alpha\n"
     assert world.kl("__complete", "pod", "exec", "alpha", "-c", "").stdout == "c\n"
+
+
+def test_a_directory_that_is_gone_is_named(world: World, tmp_path: Path) -> None:
+    (tmp_path / "gone").mkdir()
+    for args in (("image", "import", "x", "."), ("--root", "here", "pod", "ls")):
+        command = f"cd {tmp_path}/gone; rmdir {tmp_path}/gone; {' '.join(world.command(*args))}"
+        done = subprocess.run(["sh", "-c", command], env=world.env, capture_output=True, text=True)
+        assert done.returncode == 1
+        assert done.stderr.startswith("error: the current directory does not exist any more\n")
+        (tmp_path / "gone").mkdir(exist_ok=True)
+
+
+def test_an_argument_that_is_too_long_is_named(world: World) -> None:
+    refused = world.up(
+        pod(env=[{"name": "A", "value": "x" * 140_000}], command=["true"]), check=False
+    )
+    assert "Argument list too long" in refused.stderr and "128 KiB" in refused.stderr

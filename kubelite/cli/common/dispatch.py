@@ -74,7 +74,7 @@ def _run(
         # as starting a pod.
         sys.modules.setdefault("typing_extensions", None)  # type: ignore[arg-type]
         return int(load(commands[call.command])(call.settings, **call.arguments))
-    if not named(commands, rest)[0]:
+    if not named(commands, rest)[0] or rest[0] in ("up", "down"):
         from kubelite.cli.common import habits
 
         rest = habits.translate(rest) or rest

@@ -27,6 +27,8 @@ _HINTS = {
     errno.EMFILE: "too many open files: raise `ulimit -n`",
     errno.ENFILE: "the machine has too many open files",
     errno.ENOMEM: "the machine is out of memory",
+    errno.EADDRINUSE: "another program listens there: `ss -lntp` shows which",
+    errno.EADDRNOTAVAIL: "no interface of this machine has that address: `ip address` shows them",
 }
 _EXTRA = re.compile(r"^Got unexpected extra arguments?(?:\(s\))? \((.*)\)$")
 _NOT_ROOT = "kubelite needs root for this: run it with sudo"
@@ -74,6 +76,9 @@ def _native(error: NativeError, exit_code: int) -> Diagnostic:
 
 def _system(error: OSError, exit_code: int) -> Diagnostic:
     names = [str(name) for name in (error.filename, error.filename2) if name is not None]
+    if isinstance(error, FileNotFoundError) and not names:  # getcwd(2)
+        message = "the current directory does not exist any more"
+        return Diagnostic(message, hint="change to another one", exit_code=exit_code)
     where = f"{' -> '.join(names)}: " if names else ""
     hint = _NOT_ROOT if isinstance(error, PermissionError) else _HINTS.get(error.errno or 0, "")
     return Diagnostic(

@@ -50,18 +50,53 @@ _TOP_LEVEL = {
 _POD_WORDS = frozenset(("pod", "pods", "po", "container", "containers"))
 _IMAGE_WORDS = frozenset(("image", "images"))
 _WITH_KIND = frozenset(("get", "list", "describe", "delete", "explain"))
+_NEEDS_KUBECTL = (
+    "clusters are for kubectl",
+    "`kubelite up` starts one and names its kubeconfig; `kubelite status` shows what runs",
+)
 _ANSWERS = {
     "compose": ("kubelite runs Kubernetes manifests", "convert with `kompose convert`"),
     "port-forward": (
         "not needed on this machine: each pod has an address that is reachable from here",
         "`kubelite pod ls -o wide` shows it",
     ),
-    "scale": ("a Pod has no replicas", "Deployments need an API server: `kubelite server`"),
+    "scale": (
+        "a Pod has no replicas",
+        "change `replicas` in the file, then `kubelite pod up FILE`; of a cluster: kubectl scale",
+    ),
     "rollout": ("a Pod has no rollouts", "`kubelite pod restart NAME` restarts its containers"),
     "edit": (
         "pods are changed by their manifest",
         "edit the file, then `kubelite pod up FILE`; or `kubelite pod update NAME --memory 256Mi`",
     ),
+    "login": (
+        "logins are those of docker and podman",
+        "`docker login` and `podman login` write them; `kubelite image push -h` names the files",
+    ),
+    "volume": (
+        "volumes come and go with what asks for them",
+        "a PersistentVolumeClaim beside the pods outlives them; `kubelite pod down --volumes FILE`",
+    ),
+    "network": (
+        "all pods of this machine share one network",
+        "`kubelite pod ls -o wide` shows their addresses",
+    ),
+    "generate": (
+        "a pod's manifest is kept with it",
+        "`kubelite pod ls NAME -o yaml`; of a command line: `kubelite pod run IMAGE --dry-run`",
+    ),
+    "config": _NEEDS_KUBECTL,
+    "cluster-info": _NEEDS_KUBECTL,
+    "expose": _NEEDS_KUBECTL,
+    "cordon": _NEEDS_KUBECTL,
+    "drain": _NEEDS_KUBECTL,
+    "patch": _NEEDS_KUBECTL,
+    "label": _NEEDS_KUBECTL,
+    "annotate": _NEEDS_KUBECTL,
+}
+_OF_A_CLUSTER = {
+    "up": ("`kubelite up` starts a cluster", "the pods of a manifest: `kubelite pod up {}`"),
+    "down": ("`kubelite down` ends a cluster", "one pod: `kubelite pod down {}`"),
 }
 
 
@@ -73,6 +108,11 @@ def translate(rest: list[str]) -> list[str] | None:
     if not rest:
         return None
     first, others = rest[0], rest[1:]
+    if first in _OF_A_CLUSTER:
+        _refuse_names(first, others)
+        return None
+    if first in ("ps", "images"):  # docker's and podman's -a: nothing is hidden here
+        others = [word for word in others if word not in ("-a", "--all")]
     if first in ("pod", "image") and others:
         synonyms = _POD_SYNONYMS if first == "pod" else _IMAGE_SYNONYMS
         verb = synonyms.get(others[0])
@@ -92,6 +132,14 @@ def translate(rest: list[str]) -> list[str] | None:
     return None
 
 
+def _refuse_names(verb: str, others: list[str]) -> None:
+    """A cluster has no manifest and is no pod: who names one means another command."""
+    words = [word for word in others if word not in ("-f", "--filename")]
+    if words and not words[0].startswith("-"):
+        message, hint = _OF_A_CLUSTER[verb]
+        raise CliError(Diagnostic(message, hint=hint.format(" ".join(words)), exit_code=2))
+
+
 def _with_kind(verb: str, others: list[str]) -> list[str] | None:
     """``get pods web``, ``describe pod/web``, ``delete image nginx``."""
     kind, slash, name = others[0].partition("/")
@@ -108,7 +156,7 @@ def _with_kind(verb: str, others: list[str]) -> list[str] | None:
     raise CliError(
         Diagnostic(
             f"`kubelite {verb}` knows pods and images of this machine, not {others[0]}",
-            hint="objects of an API server: use kubectl with the kubeconfig of `kubelite server`",
+            hint="objects of a cluster: kubectl, with the kubeconfig that `kubelite up` names",
             exit_code=2,
         )
     )

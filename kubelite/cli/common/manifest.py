@@ -189,7 +189,7 @@ def _read_file(source: str) -> bytes:
         from kubelite.cli.common.error_codes import UNREADABLE
 
         missing = isinstance(error, FileNotFoundError)
-        hint = "use - to read the manifest from stdin" if missing else ""
+        hint = "- reads stdin; an image is run by `kubelite pod run IMAGE`" if missing else ""
         reason = (error.strerror or str(error)).lower()
         raise CliError(
             Diagnostic(f"{label(source)} cannot be read: {reason}", UNREADABLE, hint=hint)

@@ -69,6 +69,7 @@ def run(
     screen = Screen(settings)
     attached = stdin or tty or remove
     tty = with_terminal(screen, stdin, tty)
+    _refuse_bytes([image, name or "", *(command or []), *(env or []), *(labels or [])])
     document = manifest_of(
         name or default_name(image), image, command or [], env or [], labels or [], port or []
     )
@@ -134,6 +135,15 @@ def _pair(text: str, option: str) -> tuple[str, str]:
     if not separator or not key:
         raise CliError(Diagnostic(f"{option} {text}: expected KEY=VALUE", exit_code=2))
     return key, value
+
+
+def _refuse_bytes(words: list[str]) -> None:
+    """A manifest is text. Raises CliError for a word of the command line that is not UTF-8."""
+    for word in words:
+        try:
+            word.encode()
+        except UnicodeEncodeError:
+            raise CliError(Diagnostic(f"{word!a} is not UTF-8", exit_code=2)) from None
 
 
 def _checked(settings: Settings, document: Doc) -> Pod:
