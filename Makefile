@@ -20,7 +20,7 @@ FUZZ_message := csrc/fuzz/fuzz_message.c csrc/shim/message.c csrc/error.c
 KILLS ?= 1600
 SERVER_KILLS ?= 200
 
-.PHONY: screenshots build dist test test-v2 check conformance demo bench soak churn kills cluster-kills leader-kills convergence faults agreement api-fuzz clean lint types format warnings cross sanitize fuzz fuzz-plan fuzz-message fuzz-records fuzz-manifest fuzz-archive fuzz-merge FORCE
+.PHONY: screenshots build dist test test-v2 check conformance demo bench soak churn kills cluster-kills leader-kills convergence faults agreement api-fuzz clean lint types format warnings cross sanitize fuzz fuzz-plan fuzz-message fuzz-records fuzz-manifest fuzz-archive fuzz-commands fuzz-merge FORCE
 
 build:
 	$(PYTHON) setup.py -q build_ext --inplace
@@ -151,7 +151,11 @@ sanitize: build
 # Short runs on every check, longer ones by hand:   make fuzz FUZZ_SECONDS=600
 # What longer runs have found worth keeping lies in csrc/fuzz/corpus; make fuzz-merge puts the
 # smallest such set of files there.
-fuzz: fuzz-plan fuzz-message fuzz-records fuzz-manifest fuzz-archive
+fuzz: fuzz-plan fuzz-message fuzz-records fuzz-manifest fuzz-archive fuzz-commands
+
+# Random command lines: no traceback, no hang, documented exit codes.
+fuzz-commands: build
+	$(PYTHON) -m tests.cli.fuzz_commands $(FUZZ_SECONDS)
 
 fuzz-records fuzz-manifest fuzz-archive: fuzz-%: build
 	@mkdir -p $(BUILD)/fuzz

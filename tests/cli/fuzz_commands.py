@@ -8,7 +8,6 @@ root; what was created is removed at the end.
 
 from __future__ import annotations
 
-import importlib
 import os
 import random
 import signal
@@ -19,6 +18,7 @@ from pathlib import Path
 
 from kubelite.cli.common.command import Option, load, parameters
 from kubelite.cli.main import COMMANDS, main
+from tests.cli.forked import preload
 
 LIMIT_SECONDS = 2
 POD = """
@@ -126,11 +126,7 @@ def prepare(directory: Path) -> None:
     (work / "rootfs").mkdir(parents=True)
     (work / "web.yaml").write_text(POD)
     (work / "bad.yaml").write_text(POD.replace("image:", "imag:"))
-    for command in COMMANDS.values():  # imported once, not by every child
-        load(command)
-    importlib.import_module("kubelite.cli.common.typer_app")
-    importlib.import_module("kubelite.cli.common.failures")
-    importlib.import_module("kubelite.node.kubelet.pods.pods")
+    preload()
     os.environ["KUBELITE_ROOT"] = str(directory / "root")
 
 
