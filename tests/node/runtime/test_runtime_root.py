@@ -6,8 +6,8 @@ import os
 from pathlib import Path
 
 from kubelite.node.image.archive import MAX_LAYERS
-from kubelite.node.runtime.bundle import overlay_options
 from kubelite.node.runtime.container import make_root
+from kubelite.node.runtime.launch_plan import overlay_options
 
 
 def test_as_many_layers_as_an_image_may_have_fit_into_the_page_of_mount_options(
