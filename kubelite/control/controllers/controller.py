@@ -36,7 +36,8 @@ class Controller(NamedTuple):
 
     ``name`` is that of ``--controllers``, ``account`` the service account in kube-system that it
     acts as, ``component`` what its Events say. ``watches`` holds every resource that its plans
-    read.
+    read; ``custom`` tells of those that come and go with CustomResourceDefinitions, of whose
+    objects only the metadata is read.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Controller(NamedTuple):
     plan: Planner
     workers: int = 5
     needs_all: bool = True
+    custom: Callable[[View], Mapping[GroupVersionResource, Concerned]] | None = None
 
 
 def own_key(view: View, old: Obj | None, new: Obj | None) -> Iterable[Key]:

@@ -24,14 +24,23 @@ class LiveView:
     def __init__(self, informers: Informers) -> None:
         self._informers = informers
         self._known: dict[GroupVersionResource, Informer] = {}
+        self._drops: set[asyncio.Task[None]] = set()
 
-    def informer(self, resource: GroupVersionResource) -> Informer:
+    def informer(self, resource: GroupVersionResource, *, metadata_only: bool = False) -> Informer:
         """The informer of a resource, which is started with it."""
         informer = self._known.get(resource)
         if informer is None:
-            informer = self._known[resource] = self._informers.of(resource)
+            informer = self._informers.of(resource, metadata_only=metadata_only)
+            self._known[resource] = informer
             informer.add_index(ORPHAN, orphan_keys)
         return informer
+
+    def forget(self, resource: GroupVersionResource) -> None:
+        """Ends the informer of a resource that is no longer served."""
+        if self._known.pop(resource, None) is not None:
+            task = asyncio.get_running_loop().create_task(self._informers.drop(resource))
+            self._drops.add(task)
+            task.add_done_callback(self._drops.discard)
 
     def get(self, resource: GroupVersionResource, namespace: str, name: str) -> Obj | None:
         return self.informer(resource).get(namespace, name)

@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from kubelite.client.informers import Handler, Informer
+from kubelite.client.resources import CUSTOM_RESOURCE_DEFINITIONS, GroupVersionResource
 from kubelite.control.controllers.actions import (
     Create,
     Delete,
@@ -88,6 +89,7 @@ class ControllerLoop:
         self._wakes: dict[Key, Handle] = {}
         self._draining: asyncio.Handle | None = None
         self._handlers: list[tuple[Informer, Handler]] = []
+        self._custom: dict[GroupVersionResource, tuple[Informer, Handler]] = {}
         self._is_running = False
 
     async def start(self) -> None:
@@ -102,6 +104,25 @@ class ControllerLoop:
             handler = self._handler(concerned)
             self._handlers.append((informers[resource], handler))
             informers[resource].add_handler(handler)
+        if self.controller.custom is not None:
+            definitions = informers[CUSTOM_RESOURCE_DEFINITIONS]
+            self._handlers.append((definitions, self._follow_custom))
+            definitions.add_handler(self._follow_custom)
+
+    def _follow_custom(self, old: Obj | None, new: Obj | None) -> None:
+        """Follows the custom resources that are served now, and no others."""
+        del old, new
+        assert self.controller.custom is not None
+        wanted = self.controller.custom(self._view)
+        for resource in self._custom.keys() - wanted.keys():
+            informer, handler = self._custom.pop(resource)
+            informer.remove_handler(handler)
+            self._view.forget(resource)
+        for resource in wanted.keys() - self._custom.keys():
+            informer = self._view.informer(resource, metadata_only=True)
+            handler = self._handler(wanted[resource])
+            self._custom[resource] = informer, handler
+            informer.add_handler(handler)
 
     def _handler(self, concerned: Concerned) -> Handler:
         def changed(old: Obj | None, new: Obj | None) -> None:
@@ -131,9 +152,10 @@ class ControllerLoop:
         """Plans no more; what is being carried out may end, but not for long."""
         self._is_running = False
         self._queue.clear()
-        for informer, handler in self._handlers:
+        for informer, handler in (*self._handlers, *self._custom.values()):
             informer.remove_handler(handler)
         self._handlers.clear()
+        self._custom.clear()
         for handle in self._wakes.values():
             handle.cancel()
         self._wakes.clear()

@@ -3,7 +3,8 @@
 After kubernetes, ``pkg/controller/garbagecollector``. An owner holds an object as long as it
 exists; one that is deleted in the foreground waits for the dependents that block it; one that is
 deleted with ``Orphan`` lets its dependents go free. Only the API server is believed about an
-owner's absence, since a view may be behind.
+owner's absence, since a view may be behind. Custom resources own and are owned like others, as long
+as they are served.
 """
 
 from __future__ import annotations
@@ -11,7 +12,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal, NamedTuple
 
-from kubelite.client.resources import GroupVersionResource, is_namespaced, of_kind
+from kubelite.client.resources import (
+    CUSTOM_RESOURCE_DEFINITIONS,
+    GroupVersionResource,
+    is_namespaced,
+    of_kind,
+)
 from kubelite.control.controllers.actions import (
     NOTHING,
     Action,
@@ -23,12 +29,14 @@ from kubelite.control.controllers.actions import (
     Step,
 )
 from kubelite.control.controllers.controller import Concerned, Controller
+from kubelite.control.controllers.shared.conditions import is_true
 from kubelite.control.controllers.shared.meta import (
     Key,
     Obj,
     is_deleting,
     name_of,
     namespace_of,
+    spec_of,
     uid_of,
 )
 from kubelite.control.controllers.view import View
@@ -61,6 +69,25 @@ _BY_TEXT = {str(resource): resource for resource in RESOURCES}
 _BY_PLURAL = {(resource.group, resource.resource): resource for resource in RESOURCES}
 
 
+def custom_resource(definition: Obj) -> GroupVersionResource | None:
+    """The resource that a CustomResourceDefinition defines, in its stored version where that is
+    served; None while it is not served.
+    """
+    spec = spec_of(definition)
+    versions = [version for version in spec["versions"] if version.get("served")]
+    if not versions or not is_true(definition, "Established"):
+        return None
+    best = next((version for version in versions if version.get("storage")), versions[0])
+    return GroupVersionResource(spec["group"], best["name"], spec["names"]["plural"])
+
+
+def custom_resources(view: View) -> list[GroupVersionResource]:
+    """The custom resources that are served."""
+    definitions = view.list(CUSTOM_RESOURCE_DEFINITIONS)
+    resources = map(custom_resource, definitions)
+    return [resource for resource in resources if resource is not None]
+
+
 def key_in(resource: GroupVersionResource, obj: Obj) -> Key:
     """A key that tells objects of all kinds apart."""
     return f"{resource}|{namespace_of(obj)}", name_of(obj)
@@ -70,9 +97,9 @@ def plan(view: View, key: Key, now: float) -> Plan:
     """What is to become of one object."""
     del now
     text, _, namespace = key[0].partition("|")
-    resource = _BY_TEXT[text]
-    obj = view.get(resource, namespace, key[1])
-    if obj is None:
+    resource = _BY_TEXT.get(text) or _custom_named(view, text)
+    obj = view.get(resource, namespace, key[1]) if resource is not None else None
+    if resource is None or obj is None:
         return NOTHING
     finalizers = obj["metadata"].get("finalizers") or ()
     if is_deleting(obj):
@@ -84,11 +111,17 @@ def plan(view: View, key: Key, now: float) -> Plan:
     return _judge_owners(view, resource, obj)
 
 
+def _custom_named(view: View, name: str) -> GroupVersionResource | None:
+    """The custom resource ``PLURAL.GROUP``: that is how its definition is called."""
+    definition = view.get(CUSTOM_RESOURCE_DEFINITIONS, "", name)
+    return custom_resource(definition) if definition is not None else None
+
+
 def dependents_of(view: View, uid: str) -> list[Dependent]:
     """Everything that names an object as its owner."""
     return [
         Dependent(resource, obj)
-        for resource in RESOURCES
+        for resource in (*RESOURCES, *custom_resources(view))
         for obj in view.by_index(resource, "owner", uid)
     ]
 
@@ -141,7 +174,7 @@ def _judge_owners(view: View, resource: GroupVersionResource, obj: Obj) -> Plan:
     doubtful = [ref for ref in references if states[ref["uid"]] == "dangling"]
     if not doubtful:
         return Plan(_verdict(view, resource, obj, states))
-    questions = tuple(_question(obj, ref) for ref in doubtful)
+    questions = tuple(_question(view, obj, ref) for ref in doubtful)
 
     def answered(outcomes: tuple[Outcome, ...]) -> tuple[Action | Step, ...]:
         known = dict(states)
@@ -155,20 +188,20 @@ def _judge_owners(view: View, resource: GroupVersionResource, obj: Obj) -> Plan:
     return Plan((Step(questions, answered, order="parallel", tolerant=True),))
 
 
-def _question(obj: Obj, ref: Obj) -> Confirm:
-    owner = _resource_of(ref)
-    assert owner is not None, "a reference of unknown kind is not dangling"
-    namespace = namespace_of(obj) if is_namespaced(owner) else ""
-    return Confirm(owner, namespace, ref["name"], ref["uid"], may_be_deleting=True)
+def _question(view: View, obj: Obj, ref: Obj) -> Confirm:
+    kind = _kind_of(view, ref)
+    assert kind is not None, "a reference of unknown kind is not dangling"
+    namespace = namespace_of(obj) if kind.namespaced else ""
+    return Confirm(kind.resource, namespace, ref["name"], ref["uid"], may_be_deleting=True)
 
 
 def _state(view: View, obj: Obj, ref: Obj) -> State:
     """Whether an owner holds the object, is not to be seen, or waits for it to go."""
-    resource = _resource_of(ref)
-    if resource is None or (is_namespaced(resource) and not namespace_of(obj)):
+    kind = _kind_of(view, ref)
+    if kind is None or (kind.namespaced and not namespace_of(obj)):
         return "solid"  # a kind that is not known here, or a reference that cannot be right
-    namespace = namespace_of(obj) if is_namespaced(resource) else ""
-    owner = view.get(resource, namespace, ref["name"])
+    namespace = namespace_of(obj) if kind.namespaced else ""
+    owner = view.get(kind.resource, namespace, ref["name"])
     if owner is None or uid_of(owner) != ref["uid"]:
         return "dangling"
     if _waits_for_dependents(owner):
@@ -176,9 +209,25 @@ def _state(view: View, obj: Obj, ref: Obj) -> State:
     return "solid"
 
 
-def _resource_of(ref: Obj) -> GroupVersionResource | None:
-    resource = of_kind(ref["apiVersion"], ref["kind"])
-    return None if resource is None else _BY_PLURAL.get((resource.group, resource.resource))
+class _OwnerKind(NamedTuple):
+    """The kind that a reference names, as far as it is known here."""
+
+    resource: GroupVersionResource
+    namespaced: bool
+
+
+def _kind_of(view: View, ref: Obj) -> _OwnerKind | None:
+    known = of_kind(ref["apiVersion"], ref["kind"])
+    if known is not None:
+        resource = _BY_PLURAL.get((known.group, known.resource))
+        return None if resource is None else _OwnerKind(resource, bool(is_namespaced(resource)))
+    group = ref["apiVersion"].rpartition("/")[0]
+    for definition in view.list(CUSTOM_RESOURCE_DEFINITIONS):
+        spec = spec_of(definition)
+        if spec["group"] == group and spec["names"]["kind"] == ref["kind"]:
+            resource = custom_resource(definition)
+            return resource and _OwnerKind(resource, spec["scope"] == "Namespaced")
+    return None
 
 
 def _verdict(
@@ -283,14 +332,18 @@ def _owner_keys(view: View, obj: Obj) -> list[Key]:
     """Owners that may have waited for an object."""
     keys = []
     for ref in _owners(obj):
-        resource = _resource_of(ref)
-        if resource is None:
+        kind = _kind_of(view, ref)
+        if kind is None:
             continue
-        namespace = namespace_of(obj) if is_namespaced(resource) else ""
-        owner = view.get(resource, namespace, ref["name"])
+        namespace = namespace_of(obj) if kind.namespaced else ""
+        owner = view.get(kind.resource, namespace, ref["name"])
         if owner is not None and uid_of(owner) == ref["uid"] and is_deleting(owner):
-            keys.append(key_in(resource, owner))
+            keys.append(key_in(kind.resource, owner))
     return keys
+
+
+def _custom_watches(view: View) -> dict[GroupVersionResource, Concerned]:
+    return {resource: _concerned(resource) for resource in custom_resources(view)}
 
 
 GARBAGE_COLLECTOR_CONTROLLER = Controller(
@@ -301,4 +354,5 @@ GARBAGE_COLLECTOR_CONTROLLER = Controller(
     plan,
     workers=20,
     needs_all=False,
+    custom=_custom_watches,
 )
