@@ -10,7 +10,8 @@ whoever started it::
     forward.py     requests and WebSockets carried to the API server
     pod_start.py   when a pod's start took which step (timeline.py)
     placement.py   why a pod is pending
-    api_lookup.py  what both look up in the API
+    documents.py   the objects in a text of YAML, which the page creates
+    api_lookup.py  what these look up in the API
     local          the API over this machine's pods, where there is no cluster
     assets.py      the files of the page
     headers.py     what every answer tells the browser

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, NamedTuple
@@ -17,6 +18,7 @@ from kubelite.control.api.wire.status import StatusError, method_not_allowed
 from kubelite.node.runtime.home import Home
 from kubelite.ui import headers
 from kubelite.ui.assets import Asset, read_assets
+from kubelite.ui.documents import read_documents
 from kubelite.ui.forward import Forwarder, is_upgrade
 from kubelite.ui.gate import PAGE, SESSION, RequestFacts, refusal
 from kubelite.ui.placement import Placement
@@ -24,6 +26,7 @@ from kubelite.ui.pod_start import PodStart
 from kubelite.ui.session import Session
 
 GOODBYE_SECONDS = 0.5
+DOCUMENTS = f"{PAGE}documents"
 
 Query = Mapping[str, str]
 
@@ -107,6 +110,8 @@ class UiServer:
             return await self._swap(request)
         if path not in self._assets and not path.startswith(PAGE):
             return await self._forwarder.carry(request)
+        if path == DOCUMENTS and request.method == "POST":
+            return _json(await asyncio.to_thread(read_documents, await read_body(request)))
         if request.method not in ("GET", "HEAD"):
             raise method_not_allowed()
         if path in self._answers:

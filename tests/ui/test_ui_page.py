@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
-from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 from selenium.webdriver.common.keys import Keys
 
-from tests.cluster.world import Cluster, eventually
-from tests.ui.browser import Browser, chromium, running_cluster, serving
+from tests.cluster.world import eventually
+from tests.ui.browser import Browser, serving
+from tests.ui.shop import ROW, Shop, put
 
-SHOP = Path(__file__).parent / "shop.yaml"
 HOSTILE_EVENT = """
 apiVersion: v1
 kind: Event
@@ -44,47 +41,6 @@ const place = document.querySelector(arguments[0]);
 return place.scrollWidth - place.clientWidth;
 """
 """How much wider something is than what is seen of it."""
-ROW = ".grid tbody tr[data-key]"
-
-
-class Shop(NamedTuple):
-    """A cluster with a shop in it, the page, and a browser that looks at it."""
-
-    cluster: Cluster
-    browser: Browser
-
-    def pod(self) -> str:
-        """The name of a pod of the Deployment that is ready."""
-
-        def ready() -> str:
-            pods = self.cluster.get("pods", "-n", "shop", "-l", "app=web")["items"]
-            names = [
-                pod["metadata"]["name"]
-                for pod in pods
-                if "deletionTimestamp" not in pod["metadata"]
-                and any(
-                    one["type"] == "Ready" and one["status"] == "True"
-                    for one in pod["status"].get("conditions", [])
-                )
-            ]
-            return names[0] if names else ""
-
-        return eventually(ready)
-
-
-@pytest.fixture(scope="module")
-def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
-    if os.geteuid() != 0:
-        pytest.skip("pods need root")
-    with ExitStack() as stack:
-        cluster = stack.enter_context(running_cluster(tmp_path_factory.mktemp("ui") / "root"))
-        cluster.apply(SHOP.read_text())
-        address = stack.enter_context(serving(cluster, "--kubeconfig", cluster.kubeconfig))
-        browser = Browser(stack.enter_context(chromium()), address)
-        browser.enter(address)
-        browser.size(1440, 900)
-        browser.media()
-        yield Shop(cluster, browser)
 
 
 def test_the_overview_begins_with_what_is_wrong(shop: Shop) -> None:
@@ -131,7 +87,7 @@ def test_words_and_labels_filter_and_columns_sort(shop: Shop) -> None:
     browser.click(".grid th button", "Name")
     browser.click(".grid th button", "Name")
     browser.see('th[aria-sort="descending"]', "Name")
-    assert browser.texts(ROW)[-1].startswith("crasher")
+    assert browser.texts(f"{ROW} td.name")[-1] == "crasher"
 
 
 def test_the_page_recovers_when_the_server_restarts(shop: Shop) -> None:
@@ -163,19 +119,13 @@ def test_an_object_is_edited_with_its_errors_at_their_lines(shop: Shop) -> None:
     put(browser, draft.replace("replicas: 2", "replicas: 3"))
     browser.click(".yaml button", "Try")
     browser.see(".yaml .state", "The server would accept this")
+    browser.see(".difference .removed", "replicas: 2")
+    browser.see(".difference .added", "replicas: 3")
+    assert browser.violations() == []
     assert cluster.get("deployment", "web", "-n", "shop")["spec"]["replicas"] == 2
     browser.click(".yaml button", "Save")
     browser.see(".yaml pre", "replicas: 3")
     assert cluster.get("deployment", "web", "-n", "shop")["spec"]["replicas"] == 3
-
-
-def put(browser: Browser, text: str) -> None:
-    """Types a whole text at once."""
-    browser.driver.execute_script(
-        "const area = document.querySelector('textarea'); area.value = arguments[0];"
-        "area.dispatchEvent(new InputEvent('input', { bubbles: true }))",
-        text,
-    )
 
 
 def test_actions_wait_and_can_be_undone(shop: Shop) -> None:
@@ -344,6 +294,7 @@ def test_axe_finds_no_violation(shop: Shop) -> None:
         ("object", web, ".drawer .links"),
         ("yaml", f"{web}&tab=yaml", ".yaml .key"),
         ("events", "#/list/pods?open=pods/shop/crasher&tab=events", ".events li"),
+        ("create", "#/create?kind=deployments.apps", ".yaml .numbers"),
         ("pod", f"#/pod/shop/{pod}", ".containers"),
         ("logs", f"#/pod/shop/{pod}?tab=logs", ".log-line"),
         ("terminal", f"#/pod/shop/{pod}?tab=terminal", ".xterm-rows"),
@@ -374,6 +325,7 @@ def test_nothing_is_cut_off_when_narrow(shop: Shop, width: int, height: int) -> 
             ("#/overview", ".problems li"),
             ("#/list/pods", ROW),
             ("#/list/pods?open=pods/shop/crasher", ".drawer .facts"),
+            ("#/create?kind=pods", ".yaml .numbers"),
             (f"#/pod/shop/{pod}", ".containers"),
         ):
             browser.go(fragment)

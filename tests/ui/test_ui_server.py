@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -259,3 +260,28 @@ async def test_why_a_pod_is_pending_is_said_of_each_node(tmp_path: Path) -> None
         assert (await place.get("/ui/why?namespace=default&pod=none"))[0] == 404
     async with page(tmp_path / "other", Identity("eve")) as (place, _):
         assert (await place.get("/ui/why?namespace=default&pod=big"))[0] == 403
+
+
+async def test_a_text_is_read_as_objects_with_their_lines(tmp_path: Path) -> None:
+    async with page(tmp_path) as (place, _):
+
+        async def read(text: str) -> tuple[int, Any]:
+            headers = {"Origin": place.origin}
+            url = place.url("/ui/documents")
+            async with place.browser.post(url, data=text.encode(), headers=headers) as answer:
+                return answer.status, await answer.json()
+
+        assert await read("# none\n---\nkind: A\n---\n---\n\n{kind: B, count: 010}\n") == (
+            200,
+            {
+                "documents": [
+                    {"line": 3, "object": {"kind": "A"}},
+                    {"line": 7, "object": {"kind": "B", "count": 8}},
+                ]
+            },
+        )
+        code, status = await read("kind: A\nkind: B\n")
+        assert code == 400 and status["message"].startswith("line 2: ")
+        assert (await read("- 1\n"))[0] == 400
+        assert (await read("a: &a [x]\nb: [*a, *a" + ", *a" * 300_000 + "]\n"))[0] == 400
+        assert (await place.get("/ui/documents"))[0] == 404

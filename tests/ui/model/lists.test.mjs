@@ -63,6 +63,9 @@ test("age: the youngest has the least", () => {
 test("of ten thousand rows only those in view exist", () => {
   const range = visibleRange({ top: 30000, height: 900, rowHeight: 30, count: 10000, spare: 10 });
   assert.deepEqual(range, { first: 990, last: 1040 });
+  const at = (top) => visibleRange({ top, height: 900, rowHeight: 30, count: 9999, step: 8 });
+  assert.deepEqual(at(30000), { first: 984, last: 1048 });
+  assert.deepEqual([at(30030), at(30119)], [at(30000), at(30000)]);
   assert.deepEqual(visibleRange({ top: 0, height: 900, rowHeight: 30, count: 3 }), {
     first: 0,
     last: 3,

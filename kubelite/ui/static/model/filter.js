@@ -59,9 +59,14 @@ export function compare(a, b) {
   return s < t ? -1 : s > t ? 1 : 0;
 }
 
-/** Which of `count` rows of one height a viewport shows, with some to spare above and below. */
-export function visibleRange({ top, height, rowHeight, count, spare = 12 }) {
-  const first = Math.max(0, Math.floor(top / rowHeight) - spare);
-  const last = Math.min(count, Math.ceil((top + height) / rowHeight) + spare);
+/**
+ * Which of `count` rows of one height exist for a viewport, with some to spare above and below. In
+ * steps of `step` rows, so that most movements change nothing.
+ */
+export function visibleRange({ top, height, rowHeight, count, spare = 12, step = 1 }) {
+  const above = Math.floor(top / rowHeight) - spare;
+  const below = Math.ceil((top + height) / rowHeight) + spare;
+  const first = Math.max(0, Math.floor(above / step) * step);
+  const last = Math.min(count, Math.ceil(below / step) * step);
   return { first: Math.min(first, last), last };
 }

@@ -2,7 +2,10 @@
 // work. Pure.
 //
 // #/overview   #/list/deployments.apps?namespace=a&filter=web   #/pod/default/web?tab=logs
+// #/create?kind=services   #/topology?namespace=a
 // `open=pods/default/web` shows that object in the drawer beside any of them.
+
+const OTHERS = new Set(["create", "topology"]);
 
 export function parse(fragment) {
   const [path, query] = fragment.replace(/^#/, "").split("?");
@@ -12,7 +15,7 @@ export function parse(fragment) {
   if (screen === "list" && parts[1]) return { screen, resource: parts[1], ...words };
   if (screen === "pod" && parts[2])
     return { screen, namespace: parts[1], name: parts[2], ...words };
-  return { screen: "overview", ...words };
+  return { screen: OTHERS.has(screen) ? screen : "overview", ...words };
 }
 
 export function format(route) {

@@ -2,39 +2,40 @@
 
 import { html, useState } from "../vendor/preact-htm.js";
 import * as actions from "../api/actions.js";
+import { byId } from "../model/kinds.js";
+import { keeperOf } from "../model/revisions.js";
 import { format } from "../model/route.js";
-import { Dialog } from "./parts.js";
+import { hasImages } from "../model/workloads.js";
+import { Drain, RollBack, Scale, SetImages } from "./action_dialogs.js";
 import { usePage, useRights } from "./hooks.js";
 
+const DIALOGS = { scale: Scale, images: SetImages, rollBack: RollBack, drain: Drain };
 const SCALED = new Set([
   "deployments.apps",
   "statefulsets.apps",
   "replicasets.apps",
   "replicationcontrollers",
 ]);
-const RESTARTED = new Set(["deployments.apps", "statefulsets.apps", "daemonsets.apps"]);
+export const RESTARTED = new Set(["deployments.apps", "statefulsets.apps", "daemonsets.apps"]);
 
 export function Actions({ resource, object }) {
-  const { act, route } = usePage();
-  const [isScaling, setIsScaling] = useState(false);
+  const { act, route, resources } = usePage();
+  const [dialog, setDialog] = useState("");
   const { namespace = "", name } = object.metadata;
   const place = { namespace, name };
-  const rights = useRights(questions(resource, namespace));
+  const rights = useRights(questions(resources, resource, namespace));
   const { id } = resource;
   const whole = `${resource.kind} ${name}`;
   const isPodPage = route.screen === "pod";
   const podLink = (tab, title) =>
     html`<a class="button" href=${format({ screen: "pod", namespace, name, tab })}>${title}</a>`;
+  const opener = (name, title) =>
+    html`<button type="button" onClick=${() => setDialog(name)}>${title}</button>`;
   return html`<div class="actions" role="group" aria-label="Actions">
     ${id === "pods" && !isPodPage && podLink("overview", "Open pod")}
     ${id === "pods" && !isPodPage && rights.logs && podLink("logs", "Logs")}
     ${id === "pods" && !isPodPage && rights.exec && podLink("terminal", "Shell")}
-    ${
-      SCALED.has(id) &&
-      rights.scale &&
-      html`<button type="button"
-      onClick=${() => setIsScaling(true)}>Scale</button>`
-    }
+    ${rights.scale && opener("scale", "Scale")}
     ${
       RESTARTED.has(id) &&
       rights.patch &&
@@ -42,7 +43,11 @@ export function Actions({ resource, object }) {
       onClick=${() => act(`Restart ${whole}`, () => actions.restart(resource, place, new Date()))}
       >Restart rollout</button>`
     }
+    ${rights.images && opener("images", "Set image")}
+    ${rights.rollBack && opener("rollBack", "Roll back")}
     ${id === "nodes" && rights.patch && html`<${Cordon} resource=${resource} object=${object} />`}
+    ${rights.drain && rights.patch && opener("drain", "Drain")}
+    ${rights.trigger && html`<${Trigger} object=${object} />`}
     ${
       id === "cronjobs.batch" &&
       rights.patch &&
@@ -57,20 +62,26 @@ export function Actions({ resource, object }) {
       >Delete</button>`
     }
     ${
-      isScaling &&
-      html`<${Scale} resource=${resource} object=${object}
-      close=${() => setIsScaling(false)} />`
+      dialog &&
+      html`<${DIALOGS[dialog]} resource=${resource} object=${object}
+      close=${() => setDialog("")} />`
     }
   </div>`;
 }
 
-function questions(resource, namespace) {
+function questions(resources, resource, namespace) {
+  const { id } = resource;
   const reviews = {
     delete: ["delete", resource, namespace],
     patch: ["patch", resource, namespace],
   };
-  if (SCALED.has(resource.id)) reviews.scale = ["patch", resource, namespace, "scale"];
-  if (resource.id === "pods")
+  if (SCALED.has(id)) reviews.scale = ["patch", resource, namespace, "scale"];
+  if (hasImages(id)) reviews.images = reviews.patch;
+  if (keeperOf(id)) reviews.rollBack = reviews.patch;
+  if (id === "nodes") reviews.drain = ["create", byId(resources, "pods"), "", "eviction"];
+  const jobs = byId(resources, "jobs.batch");
+  if (id === "cronjobs.batch" && jobs) reviews.trigger = ["create", jobs, namespace];
+  if (id === "pods")
     Object.assign(reviews, {
       logs: ["get", resource, namespace, "log"],
       exec: ["create", resource, namespace, "exec"],
@@ -98,23 +109,11 @@ function Suspend({ resource, object }) {
     onClick=${() => act(`${title} ${name}`, carryOut)}>${title}</button>`;
 }
 
-function Scale({ resource, object, close }) {
-  const { act } = usePage();
-  const { namespace, name } = object.metadata;
-  const [replicas, setReplicas] = useState(object.spec.replicas ?? 1);
-  const submit = (event) => {
-    event.preventDefault();
-    close();
-    act(`Scale ${name} to ${replicas}`, () =>
-      actions.scale(resource, { namespace, name }, Number(replicas)),
-    );
-  };
-  return html`<${Dialog} label=${`Scale ${name}`} close=${close}>
-    <form onSubmit=${submit}><h2>Scale ${name}</h2>
-      <label>Replicas <input type="number" min="0" max="10000" required autofocus value=${replicas}
-        onInput=${(event) => setReplicas(event.target.value)} /></label>
-      <div class="buttons"><button type="submit" class="primary">Scale</button><button
-        type="button" onClick=${close}>Cancel</button></div>
-    </form>
-  </${Dialog}>`;
+function Trigger({ object }) {
+  const { act, resources } = usePage();
+  const jobs = byId(resources, "jobs.batch");
+  const carryOut = async () =>
+    `Job ${(await actions.trigger(jobs, object, new Date())).metadata.name} is made`;
+  return html`<button type="button"
+    onClick=${() => act(`Trigger ${object.metadata.name}`, carryOut)}>Trigger</button>`;
 }

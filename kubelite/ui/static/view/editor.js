@@ -2,10 +2,13 @@
 
 import { html, useEffect, useRef, useState } from "../vendor/preact-htm.js";
 import * as actions from "../api/actions.js";
-import { lineOfField, rebased, withoutManagedFields } from "../model/yaml.js";
+import { difference } from "../model/diff.js";
+import { rebased, withoutManagedFields } from "../model/yaml.js";
 import { useKeys, useLoaded, usePage, useRights } from "./hooks.js";
 import { Nothing, Problem } from "./parts.js";
+import { problemsOf, YamlField } from "./yaml_field.js";
 
+const SIGN_CLASSES = { " ": "", "-": "removed", "+": "added", "…": "dim" };
 const TRIES = 4; // of a change, while the status changes
 
 export function Editor({ resource, opened, revision }) {
@@ -70,17 +73,17 @@ function Line({ text }) {
 function Draft({ resource, opened, text, close, saved }) {
   const [draft, setDraft] = useState(text);
   const [problems, setProblems] = useState([]);
-  const [isTried, setIsTried] = useState(false);
+  const [tried, setTried] = useState(null); // what the server would store
   const area = useRef();
   useEffect(() => area.current.focus(), []);
   const send = async (dryRun) => {
     try {
-      await write(resource, opened, { draft, base: text, dryRun });
+      const stored = await write(resource, opened, { draft, base: text, dryRun });
       setProblems([]);
-      if (dryRun) setIsTried(true);
+      if (dryRun) setTried(withoutManagedFields(stored).text);
       else saved();
     } catch (error) {
-      setIsTried(false);
+      setTried(null);
       setProblems(problemsOf(error, draft));
     }
   };
@@ -92,33 +95,29 @@ function Draft({ resource, opened, text, close, saved }) {
         onClick=${() => send(true)}>Try (dry run)</button>
       <button type="button" onClick=${close}>Cancel</button>
       ${
-        isTried &&
+        tried !== null &&
         html`<span class="state good"
         role="status">The server would accept this.</span>`
       }
     </div>
-    ${
-      problems.length > 0 &&
-      html`<ul class="field-problems" role="alert">${problems.map(
-        ({ line, field, message }, index) => html`<li key=${index}>
-      ${
-        line > 0
-          ? html`<button type="button" class="link"
-        onClick=${() => select(area.current, line)}>line ${line}</button> `
-          : ""
-      }
-      ${field && html`<code>${field}</code> `}${message}</li>`,
-      )}</ul>`
-    }
-    <div class="lines"><${LineNumbers} count=${draft.split("\n").length}
-      marked=${problems.map(({ line }) => line)} />
-      <textarea ref=${area} aria-label="YAML of the object" spellcheck=${false} wrap="off"
-        rows=${draft.split("\n").length + 1} value=${draft}
-        onInput=${(event) => {
-          setDraft(event.target.value);
-          setIsTried(false);
-        }} onKeyDown=${indentWithTab} /></div>
+    ${tried !== null && html`<${Difference} lines=${difference(text, tried)} />`}
+    <${YamlField} area=${area} label="YAML of the object" text=${draft} problems=${problems}
+      change=${(changed) => {
+        setDraft(changed);
+        setTried(null);
+      }} />
   </div>`;
+}
+
+/** What a change would make of the object, the fields that the server fills in too. */
+function Difference({ lines }) {
+  if (!lines.length) return html`<p class="dim">Nothing would change.</p>`;
+  const names = { "-": "taken out: ", "+": "put in: " };
+  return html`<pre class="difference" tabindex="0" aria-label="What would change">
+    ${lines.map(
+      ({ sign, text }, index) => html`<span key=${index} class=${`line ${SIGN_CLASSES[sign]}`}>
+    <span class="sr">${names[sign]}</span>${sign} ${text}${"\n"}</span>`,
+    )}</pre>`;
 }
 
 /** A status that changes meanwhile is no reason to refuse a change of something else. */
@@ -132,52 +131,5 @@ async function write(resource, opened, { draft, base, dryRun }) {
       text = rebased(draft, base, await actions.readYaml(resource, opened));
       if (text === null) throw error;
     }
-  }
-}
-
-function LineNumbers({ count, marked }) {
-  return html`<div class="numbers" aria-hidden="true">
-    ${Array.from(
-      { length: count },
-      (_, index) => html`<span key=${index}
-    class=${marked.includes(index + 1) ? "bad" : ""}>${index + 1}</span>`,
-    )}</div>`;
-}
-
-/** One problem for each cause that the server names, with the line it is about. */
-function problemsOf(error, text) {
-  if (!error.causes?.length)
-    return [{ line: lineInMessage(error.message), field: "", message: error.message }];
-  return error.causes.map(({ field, message }) => ({
-    field,
-    message,
-    line: field ? lineOfField(text, field) : 0,
-  }));
-}
-
-function lineInMessage(message) {
-  return Number(/\bline (\d+)/.exec(message)?.[1] ?? 0);
-}
-
-function select(area, line) {
-  const before =
-    area.value
-      .split("\n")
-      .slice(0, line - 1)
-      .join("\n").length + (line > 1 ? 1 : 0);
-  const length = area.value.split("\n")[line - 1].length;
-  area.focus();
-  area.setSelectionRange(before, before + length);
-}
-
-/** Shift+Tab and Escape leave the field; Tab writes two spaces. */
-function indentWithTab(event) {
-  if (event.key === "Escape") {
-    event.preventDefault();
-    event.target.closest(".editing").querySelector("button").focus();
-  } else if (event.key === "Tab" && !event.shiftKey) {
-    event.preventDefault();
-    event.target.setRangeText("  ", event.target.selectionStart, event.target.selectionEnd, "end");
-    event.target.dispatchEvent(new InputEvent("input", { bubbles: true }));
   }
 }

@@ -4,6 +4,7 @@ import { html, useMemo, useState } from "../vendor/preact-htm.js";
 import { byId, sections } from "../model/kinds.js";
 import { format, parseOpen } from "../model/route.js";
 import { Page, useCollection, useKeys, usePage, useRoute } from "./hooks.js";
+import { Create } from "./create.js";
 import { Drawer } from "./drawer.js";
 import { Help } from "./help.js";
 import { ListScreen } from "./list.js";
@@ -51,6 +52,7 @@ function Screen() {
   const { route, resources } = usePage();
   if (route.screen === "pod")
     return html`<${PodScreen} namespace=${route.namespace} name=${route.name} />`;
+  if (route.screen === "create") return html`<${Create} />`;
   if (route.screen === "overview") return html`<${Overview} />`;
   const resource = byId(resources, route.resource);
   if (!resource)

@@ -3,8 +3,9 @@
 import { html, useMemo, useState } from "../vendor/preact-htm.js";
 import { isShown, parseFilter, sorted } from "../model/filter.js";
 import { path } from "../model/kinds.js";
-import { formatOpen } from "../model/route.js";
-import { useCollection, usePage } from "./hooks.js";
+import { format, formatOpen } from "../model/route.js";
+import { Bulk, bulkQuestions, hasBulk } from "./bulk.js";
+import { useCollection, useKeys, usePage, useRights } from "./hooks.js";
 import { plural } from "./frame.js";
 import { Nothing, Problem } from "./parts.js";
 import { Table } from "./table.js";
@@ -22,6 +23,14 @@ export function ListScreen({ resource }) {
   const namespace = resource.namespaced ? (route.namespace ?? "") : "";
   const state = useCollection(path(resource, { namespace }), { asTable: true });
   const [isWide, setIsWide] = useState(false);
+  const rights = useRights({
+    create: ["create", resource, namespace],
+    ...bulkQuestions(resource, namespace),
+  });
+  const [picked, setPicked] = useState(new Set());
+  const pickedRows = [...picked].map((key) => state.rows.get(key)).filter(Boolean); // not deleted
+  const creation = { screen: "create", kind: resource.id, namespace: route.namespace };
+  useKeys({ c: () => rights.create && go(creation) });
   const filterText = route.filter ?? "";
   const order = parseOrder(route.sort);
   const columns = useMemo(
@@ -50,14 +59,18 @@ export function ListScreen({ resource }) {
             <kbd aria-hidden="true">/</kbd></label>
       <button type="button" aria-pressed=${isWide}
         onClick=${() => setIsWide(!isWide)}>All columns</button>
+      ${rights.create && html`<a class="button" href=${format(creation)}>Create <kbd>c</kbd></a>`}
     </div>
     ${state.error && html`<${Problem} error=${state.error} />`}
+    <${Bulk} resource=${resource} rights=${rights}
+      places=${pickedRows.map(({ metadata }) => metadata)} clear=${() => setPicked(new Set())} />
     ${
       columns &&
       html`<${Table} label=${plural(resource)} columns=${columns} rows=${rows} order=${order}
         open=${open} opened=${route.open}
       sort=${(column) => go({ sort: nextOrder(order, column) })} keys=${rowKeys(resource, go)}
-        resource=${resource} />`
+        resource=${resource} picked=${picked}
+        pick=${hasBulk(resource, rights) ? setPicked : undefined} />`
     }
     ${
       state.phase !== "loading" &&

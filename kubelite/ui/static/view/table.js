@@ -1,6 +1,7 @@
 // A grid of which only the rows in view exist.
 
 import {
+  Component,
   html,
   useEffect,
   useLayoutEffect,
@@ -11,13 +12,19 @@ import {
 import { visibleRange } from "../model/filter.js";
 import { isShort, stateLevel } from "../model/health.js";
 import { formatOpen } from "../model/route.js";
+import { age } from "../model/time.js";
 import { useKeys, useNow } from "./hooks.js";
-import { Age, State } from "./parts.js";
+import { State } from "./parts.js";
 
-const ROW_HEIGHT = 30;
+const [ROW_HEIGHT, STEP] = [30, 8];
 const SAMPLED = 400; // rows by which columns get their widths
 
-export function Table({ label, columns, rows, order, sort, open, opened, keys, resource }) {
+/**
+ * `picked` are the keys of the selected rows; without `pick`, which is given the next ones, rows
+ * cannot be selected.
+ */
+export function Table(props) {
+  const { label, columns, rows, order, sort, open, opened, keys, resource, picked, pick } = props;
   const box = useRef();
   const [view, setView] = useState({ top: 0, height: 800 });
   const [cursor, setCursor] = useState(null);
@@ -27,11 +34,20 @@ export function Table({ label, columns, rows, order, sort, open, opened, keys, r
     () => columns.map((column) => widthOf(column, rows)),
     [columns, rows.length > 0],
   );
-  const { first, last } = visibleRange({ ...view, rowHeight: ROW_HEIGHT, count: rows.length });
+  const rangeOf = ({ top, height }) =>
+    visibleRange({ top, height, rowHeight: ROW_HEIGHT, count: rows.length, step: STEP });
+  const { first, last } = rangeOf(view);
+  const range = useRef();
+  range.current = { first, last, rangeOf };
+  const measure = () => {
+    const { scrollTop: top, clientHeight: height } = box.current;
+    const next = range.current.rangeOf({ top, height });
+    if (next.first !== range.current.first || next.last !== range.current.last)
+      setView({ top, height });
+  };
 
   useLayoutEffect(() => {
-    const measure = () => setView({ top: box.current.scrollTop, height: box.current.clientHeight });
-    const observer = new ResizeObserver(measure);
+    const observer = new ResizeObserver(() => measure());
     observer.observe(box.current);
     return () => observer.disconnect();
   }, []);
@@ -56,6 +72,10 @@ export function Table({ label, columns, rows, order, sort, open, opened, keys, r
   const rowActions = Object.fromEntries(
     Object.entries(keys).map(([key, action]) => [key, () => chosen() && action(chosen())]),
   );
+  const latest = useRef();
+  latest.current = { open, rows, pick, picked, last: latest.current?.last };
+  const act = useMemo(() => rowEvents(latest, setCursor), []);
+  if (pick) rowActions[" "] = () => chosen() && act.toggle(chosen().key);
   const page = Math.max(1, Math.floor(view.height / ROW_HEIGHT) - 2);
   const steps = {
     ArrowDown: 1,
@@ -76,28 +96,27 @@ export function Table({ label, columns, rows, order, sort, open, opened, keys, r
   }, [order?.column, order?.descending]);
 
   return html`<div class="grid" ref=${box}
-    onScroll=${() => setView({ top: box.current.scrollTop, height: box.current.clientHeight })}>
+    onScroll=${measure}>
     <table role="grid" aria-label=${label} aria-rowcount=${rows.length + 1}
       style=${{ minWidth: `${sum(widths) * 0.86}ch` }}>
-      <colgroup>${widths.map(
+      <colgroup>${pick && html`<col class="pick" />`}${widths.map(
         (width, index) => html`<col key=${index}
         style=${{ width: `${(100 * width) / sum(widths)}%` }} />`,
       )}</colgroup>
-      <thead><tr aria-rowindex="1">${columns.map(
+      <thead><tr aria-rowindex="1">${
+        pick && html`<${PickAll} rows=${rows} picked=${picked} pick=${pick} />`
+      }${columns.map(
         (column) => html`<${Heading} key=${column.name}
         column=${column} order=${order} sort=${sort} />`,
       )}</tr></thead>
       <tbody>
         ${first > 0 && html`<${Spacer} key="above" rows=${first} columns=${columns.length} />`}
         ${rows.slice(first, last).map(
-          (row, index) => html`<${Row} key=${row.key} row=${row} columns=${columns} now=${now}
-            place=${first + index + 2}
-          isCursor=${row.key === cursor || (cursor === null && first + index === 0)}
+          (row, index) => html`<${Row} key=${row.key} row=${row} columns=${columns} act=${act}
+            age=${age(row.metadata.creationTimestamp, now)} place=${first + index + 2}
+            isCursor=${row.key === cursor || (cursor === null && first + index === 0)}
             isOpened=${opened === formatOpen({ resource: resource.id, ...row.metadata })}
-          open=${() => {
-            setCursor(row.key);
-            open(row);
-          }} focused=${() => setCursor(row.key)} />`,
+            isPicked=${pick ? picked.has(row.key) : undefined} />`,
         )}
         ${
           last < rows.length &&
@@ -128,30 +147,79 @@ function sortKey({ index, name }) {
   return name === "Age" ? "age" : index;
 }
 
-function Row({ row, columns, now, place, isCursor, isOpened, open, focused }) {
-  const flash = row.changed ? (row.changed % 2 ? "changed" : "changed-again") : "";
-  return html`<tr class=${flash} aria-rowindex=${place} data-key=${row.key} data-cursor=${isCursor}
-    tabindex=${isCursor ? 0 : -1}
-    aria-selected=${isOpened} onClick=${open} onFocus=${focused}
-    onKeyDown=${(event) => {
-      if (event.key === "Enter") {
-        event.preventDefault();
-        open();
-      }
-    }}>
-    ${columns.map(
-      (column, index) => html`<td key=${column.name} class=${index ? "" : "name"}>
-      <${Cell} column=${column} row=${row} now=${now} /></td>`,
-    )}
-  </tr>`;
+/** What happens to rows, the same for as long as the table is there. */
+function rowEvents(latest, setCursor) {
+  const rowOf = (key) => latest.current.rows.find((row) => row.key === key);
+  const toggle = (key, { toLast = false } = {}) => {
+    const { rows, picked, pick, last } = latest.current;
+    const next = new Set(picked);
+    const [from, to] = [last, key].map((one) => rows.findIndex((row) => row.key === one));
+    const range = toLast && from >= 0 ? rows.slice(Math.min(from, to), Math.max(from, to) + 1) : [];
+    const adds = !picked.has(key);
+    for (const one of [key, ...range.map((row) => row.key)]) next[adds ? "add" : "delete"](one);
+    latest.current.last = key;
+    pick(next);
+  };
+  return {
+    toggle,
+    focus: setCursor,
+    open: (key) => {
+      setCursor(key);
+      latest.current.open(rowOf(key));
+    },
+  };
+}
+
+function PickAll({ rows, picked, pick }) {
+  const isAll = rows.length > 0 && rows.every(({ key }) => picked.has(key));
+  return html`<th scope="col" class="pick"><input type="checkbox" aria-label="Select all rows"
+    checked=${isAll} onChange=${() => pick(new Set(isAll ? [] : rows.map(({ key }) => key)))} />
+  </th>`;
+}
+
+/** Drawn again only when something of it has changed: scrolling changes no row. */
+class Row extends Component {
+  shouldComponentUpdate(next) {
+    return Object.keys(next).some((name) => next[name] !== this.props[name]);
+  }
+
+  render({ row, columns, age: shownAge, place, isCursor, isOpened, isPicked, act }) {
+    const flash = row.changed ? (row.changed % 2 ? "changed" : "changed-again") : "";
+    const enter = (event) => {
+      if (event.key !== "Enter") return;
+      event.preventDefault();
+      act.open(row.key);
+    };
+    return html`<tr class=${flash} aria-rowindex=${place} data-key=${row.key}
+      data-cursor=${isCursor} tabindex=${isCursor ? 0 : -1} aria-selected=${isPicked || isOpened}
+      data-picked=${isPicked} onClick=${() => act.open(row.key)}
+      onFocus=${() => act.focus(row.key)} onKeyDown=${enter}>
+      ${isPicked !== undefined && html`<${Pick} row=${row} isPicked=${isPicked} act=${act} />`}
+      ${columns.map(
+        (column, index) => html`<td key=${column.name} class=${index ? "" : "name"}>
+        ${cell({ column, row, shownAge })}</td>`,
+      )}
+    </tr>`;
+  }
+}
+
+function Pick({ row, isPicked, act }) {
+  const click = (event) => {
+    event.stopPropagation();
+    if (event.target.type === "checkbox") act.toggle(row.key, { toLast: event.shiftKey });
+  };
+  return html`<td class="pick" onClick=${click}><input type="checkbox" tabindex="-1"
+    aria-label=${`Select ${row.key}`} checked=${isPicked} /></td>`;
 }
 
 const STATES = new Set(["Status", "Phase", "State", "Type", "Condition", "Available"]);
 
-function Cell({ column, row, now }) {
+function cell({ column, row, shownAge }) {
   if (column.index === "namespace") return row.metadata.namespace;
-  if (column.name === "Age")
-    return html`<${Age} time=${row.metadata.creationTimestamp} now=${now} />`;
+  if (column.name === "Age") {
+    const time = row.metadata.creationTimestamp;
+    return html`<time datetime=${time} title=${new Date(time).toLocaleString()}>${shownAge}</time>`;
+  }
   const value = row.cells[column.index];
   const text = value === null || value === undefined ? "" : String(value);
   if (text === "<none>" || text === "") return html`<span class="dim">–</span>`;

@@ -7,8 +7,8 @@ const UNDO_SECONDS = 5;
 let count = 0;
 
 /**
- * { toasts, act, tell }: act(title, carryOut) waits for five seconds, tell(text) only says
- * something.
+ * { toasts, act, tell }: act(title, carryOut) waits for five seconds, and says the sentence that
+ * carryOut may resolve to; tell(text) only says something.
  */
 export function useToasts() {
   const [toasts, setToasts] = useState([]);
@@ -18,7 +18,11 @@ export function useToasts() {
   const act = (title, carryOut) =>
     add({
       text: title,
-      carryOut: () => carryOut().catch((error) => tell(`${title}: ${error.message}`, "bad")),
+      carryOut: () =>
+        carryOut().then(
+          (sentence) => typeof sentence === "string" && tell(sentence),
+          (error) => tell(`${title}: ${error.message}`, "bad"),
+        ),
     });
   return { toasts, drop, act, tell };
 }
