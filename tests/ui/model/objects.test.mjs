@@ -2,9 +2,9 @@
 
 import assert from "node:assert/strict";
 import test from "node:test";
-import { containersOf, probesOf } from "../../../kubelite/ui/static/model/containers.js";
+import { containersOf, probesOf } from "../../../kubelite/ui/static/model/pod/containers.js";
 import { ownedBy } from "../../../kubelite/ui/static/model/facts.js";
-import * as frames from "../../../kubelite/ui/static/model/frames.js";
+import * as frames from "../../../kubelite/ui/static/model/pod/frames.js";
 import {
   claimProblem,
   isGoodCondition,
@@ -21,9 +21,9 @@ import {
   plain,
   withEnd,
   withPiece,
-} from "../../../kubelite/ui/static/model/logs.js";
-import { verdicts } from "../../../kubelite/ui/static/model/placement.js";
-import { placed } from "../../../kubelite/ui/static/model/pod_start.js";
+} from "../../../kubelite/ui/static/model/pod/logs.js";
+import { verdicts } from "../../../kubelite/ui/static/model/pod/placement.js";
+import { placed } from "../../../kubelite/ui/static/model/pod/start.js";
 import { lineOfField, rebased, withoutManagedFields } from "../../../kubelite/ui/static/model/yaml.js";
 
 const CREATED = "2026-01-01T00:00:00Z";

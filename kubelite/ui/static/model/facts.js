@@ -73,6 +73,12 @@ const FACTS = {
     ["System", status.nodeInfo?.osImage],
     ["Taints", spec?.taints?.map(({ key, effect }) => `${key}:${effect}`).join(", ")],
   ],
+  "horizontalpodautoscalers.autoscaling": ({ spec, status }) => [
+    ["Scales", `${spec.scaleTargetRef?.kind} ${spec.scaleTargetRef?.name}`],
+    ["Replicas", status.currentReplicas ?? 0],
+    ["Allowed", `${spec.minReplicas ?? 1} to ${spec.maxReplicas}`],
+    ["Last change", status.lastScaleTime],
+  ],
   namespaces: ({ status }) => [["Phase", status?.phase]],
   "ingresses.networking.k8s.io": ({ spec }) => [
     ["Class", spec.ingressClassName],

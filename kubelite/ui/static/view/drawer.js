@@ -3,12 +3,13 @@
 import { html, useEffect, useRef } from "../vendor/preact-htm.js";
 import { byId, path } from "../model/kinds.js";
 import { useCollection, usePage } from "./hooks.js";
-import { Actions } from "./actions.js";
-import { Editor } from "./editor.js";
+import { Actions } from "./change/actions.js";
 import { Events } from "./events.js";
+import { later } from "./later.js";
 import { Nothing, Problem, Tabs } from "./parts.js";
 import { Summary } from "./summary.js";
 
+const Editor = later(() => import("./change/editor.js"), "Editor");
 const TABS = [
   ["summary", "Summary"],
   ["yaml", "YAML"],

@@ -4,15 +4,18 @@ import { html, useMemo, useState } from "../vendor/preact-htm.js";
 import { byId, sections } from "../model/kinds.js";
 import { format, parseOpen } from "../model/route.js";
 import { Page, useCollection, useKeys, usePage, useRoute } from "./hooks.js";
-import { Create } from "./create.js";
 import { Drawer } from "./drawer.js";
 import { Help } from "./help.js";
 import { ListScreen } from "./list.js";
 import { Overview } from "./overview.js";
 import { Palette } from "./palette.js";
-import { PodScreen } from "./pod/screen.js";
+import { later } from "./later.js";
 import { Toasts, useToasts } from "./toasts.js";
 import { changeTheme, theme } from "./theme.js";
+
+const Create = later(() => import("./change/create.js"), "Create");
+const PodScreen = later(() => import("./pod/screen.js"), "PodScreen");
+const Topology = later(() => import("./topology.js"), "Topology");
 
 export function Frame({ info, resources }) {
   const [route, go] = useRoute();
@@ -53,6 +56,7 @@ function Screen() {
   if (route.screen === "pod")
     return html`<${PodScreen} namespace=${route.namespace} name=${route.name} />`;
   if (route.screen === "create") return html`<${Create} />`;
+  if (route.screen === "topology") return html`<${Topology} />`;
   if (route.screen === "overview") return html`<${Overview} />`;
   const resource = byId(resources, route.resource);
   if (!resource)
@@ -122,6 +126,7 @@ function SideBar({ isOpen, close }) {
     aria-current=${isCurrent ? "page" : undefined} onClick=${close}>${title}</a>`;
   return html`<nav class=${`side ${isOpen ? "open" : ""}`} aria-label="Kinds">
     ${link({ screen: "overview" }, "Overview", route.screen === "overview")}
+    ${link({ screen: "topology" }, "Topology", route.screen === "topology")}
     ${shown.map(
       ({ title, resources: members }) => html`<section key=${title}><h2>${title}</h2>
       ${members.map((resource) =>

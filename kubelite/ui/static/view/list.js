@@ -4,7 +4,7 @@ import { html, useMemo, useState } from "../vendor/preact-htm.js";
 import { isShown, parseFilter, sorted } from "../model/filter.js";
 import { path } from "../model/kinds.js";
 import { format, formatOpen } from "../model/route.js";
-import { Bulk, bulkQuestions, hasBulk } from "./bulk.js";
+import { Bulk, bulkQuestions, hasBulk } from "./change/bulk.js";
 import { useCollection, useKeys, usePage, useRights } from "./hooks.js";
 import { plural } from "./frame.js";
 import { Nothing, Problem } from "./parts.js";

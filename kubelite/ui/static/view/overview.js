@@ -3,10 +3,13 @@
 import { html } from "../vendor/preact-htm.js";
 import { claimProblem, nodeProblem, podCounts, podProblem } from "../model/health.js";
 import { formatOpen } from "../model/route.js";
+import { Spark, useFigures } from "./charts.js";
+import { bytes, cores, quantity } from "../model/figures.js";
 import { useCollection, useNow, usePage } from "./hooks.js";
 import { Age, Nothing, Problem, State } from "./parts.js";
 
 const MOST = 200; // problems that are shown; the lists have the rest
+const MEASURED = 8; // nodes whose kubelets are asked what is used
 const RECENT_MS = 3600_000;
 
 export function Overview() {
@@ -123,28 +126,31 @@ function Nodes({ nodes, pods, now }) {
     <thead><tr><th scope="col">Node</th><th scope="col">State</th><th scope="col">Conditions</th>
       <th scope="col">CPU</th><th scope="col">Memory</th><th scope="col">Pods</th><th
       scope="col">Version</th><th scope="col">Age</th></tr></thead>
-    <tbody>${objects(nodes).map((node) => {
-      const problem = nodeProblem(node);
-      return html`<tr key=${node.metadata.uid}>
-        <th scope="row"><button type="button" class="link"
-          onClick=${() => go({ open: `nodes/${node.metadata.name}` })}>${node.metadata.name}
-          </button></th>
-        <td><${State} word=${problem?.title ?? "Ready"} level=${problem?.level ?? "good"} /></td>
-        <td class="dim">${problem?.detail || "no pressure"}</td>
-        <td>${node.status?.allocatable?.cpu}</td><td>${memory(node.status?.allocatable?.memory)}
-          </td>
-        <td>${perNode.get(node.metadata.name) ?? 0}<span
-          class="dim"> of ${node.status?.allocatable?.pods}</span></td>
-        <td class="dim">${node.status?.nodeInfo?.kubeletVersion}</td><td><${Age}
-          time=${node.metadata.creationTimestamp} now=${now} /></td>
-      </tr>`;
-    })}</tbody></table></div>`;
+    <tbody>${objects(nodes).map(
+      (node, index) => html`<${Node} key=${node.metadata.uid} node=${node} now=${now} go=${go}
+      pods=${perNode.get(node.metadata.name) ?? 0} isMeasured=${index < MEASURED} />`,
+    )}</tbody></table></div>`;
 }
 
-/** "16384256Ki" as "15.6 GiB". */
-function memory(quantity) {
-  const kibi = /^(\d+)Ki$/.exec(quantity ?? "");
-  return kibi ? `${(Number(kibi[1]) / 1048576).toFixed(1)} GiB` : quantity;
+function Node({ node, pods, now, go, isMeasured }) {
+  const { name, creationTimestamp } = node.metadata;
+  const { allocatable = {}, nodeInfo } = node.status ?? {};
+  const problem = nodeProblem(node);
+  const series = useFigures(isMeasured ? name : "").get("node");
+  const figure = (key, words, quantityName) => html`<td><${Spark} series=${series} name=${key}
+    words=${words} limit=${quantity(node.status?.capacity?.[quantityName])} now=${now} />
+    <span class="dim">${series?.length > 0 && "of "}${words(quantity(allocatable[quantityName]))}
+    </span></td>`;
+  return html`<tr>
+    <th scope="row"><button type="button" class="link"
+      onClick=${() => go({ open: `nodes/${name}` })}>${name}</button></th>
+    <td><${State} word=${problem?.title ?? "Ready"} level=${problem?.level ?? "good"} /></td>
+    <td class="dim">${problem?.detail || "no pressure"}</td>
+    ${figure("cpu", cores, "cpu")}${figure("memory", bytes, "memory")}
+    <td>${pods}<span class="dim"> of ${allocatable.pods}</span></td>
+    <td class="dim">${nodeInfo?.kubeletVersion}</td>
+    <td><${Age} time=${creationTimestamp} now=${now} /></td>
+  </tr>`;
 }
 
 function Warnings({ events, now }) {

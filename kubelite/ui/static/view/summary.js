@@ -5,8 +5,8 @@ import { isGoodCondition, podProblem, podState, stateLevel } from "../model/heal
 import { byId, byKind, path } from "../model/kinds.js";
 import { formatOpen } from "../model/route.js";
 import { factsOf, ownedBy } from "../model/facts.js";
-import { getJson, withQuery } from "../api/http.js";
-import { useLoaded, useNow, usePage } from "./hooks.js";
+import { AutoscalerUse, NodeUse, PodUse } from "./charts.js";
+import { useCollection, useNow, usePage } from "./hooks.js";
 import { Containers } from "./pod/containers.js";
 import { isUnplaced, Placement } from "./pod/placement.js";
 import { Age, Facts, Pairs, State } from "./parts.js";
@@ -31,6 +31,12 @@ export function Summary({ resource, object }) {
       ["Labels", html`<${Pairs} pairs=${metadata.labels} choose=${filterBy} />`],
     ]} />
     ${resource.id === "pods" && isUnplaced(object) && html`<${Placement} pod=${object} />`}
+    ${resource.id === "nodes" && html`<${NodeUse} node=${object} now=${now} />`}
+    ${resource.id === "pods" && html`<${PodUse} pod=${object} now=${now} />`}
+    ${
+      resource.id === "horizontalpodautoscalers.autoscaling" &&
+      html`<${AutoscalerUse} object=${object} now=${now} />`
+    }
     <${Conditions} object=${object} now=${now} />
     ${
       resource.id === "pods" &&
@@ -101,19 +107,21 @@ function Conditions({ object, now }) {
     )}</tbody></table></section>`;
 }
 
-/** What the object controls or selects; read again whenever the object changes. */
+/** What the object controls or selects, live. */
 function Owned({ resource, object, now }) {
   const { resources } = usePage();
-  const { namespace, resourceVersion, uid } = object.metadata;
-  const { value: owned = [] } = useLoaded(
-    () => readOwned(resources, resource, object),
-    [uid, resourceVersion],
-  );
+  const { namespace } = object.metadata;
+  const question = ownedBy(resource.id, object);
+  const member = question && byId(resources, question.resource);
+  const { rows } = useCollection(member ? path(member, { namespace }) : "", question ?? {});
+  const isOwned = ({ metadata }) =>
+    !question.uid || metadata.ownerReferences?.some(({ uid }) => uid === question.uid);
+  const owned = [...rows.values()].map((row) => row.object).filter(isOwned);
   if (!owned.length) return null;
   return html`<section><h3>
     ${resource.id === "services" || resource.id === "nodes" ? "Pods" : "Owns"}</h3><ul
     class="links">${owned.map(
-      ({ member, item }) => html`
+      (item) => html`
     <li key=${item.metadata.uid}><${ObjectLink} resource=${member} kind=${member.kind}
       namespace=${item.metadata.namespace ?? namespace} name=${item.metadata.name} />
       <span class="dim"> <${Age} time=${item.metadata.creationTimestamp} now=${now} /> </span>
@@ -130,20 +138,6 @@ function Owned({ resource, object, now }) {
 function replicas({ spec, status }) {
   if (spec?.replicas === undefined) return "";
   return `${status?.readyReplicas ?? 0}/${spec.replicas} ready`;
-}
-
-async function readOwned(resources, resource, object) {
-  const question = ownedBy(resource.id, object);
-  const member = question && byId(resources, question.resource);
-  if (!member) return [];
-  const address = withQuery(
-    path(member, { namespace: object.metadata.namespace }),
-    question.selectors,
-  );
-  const { items } = await getJson(address);
-  const isOwned = ({ metadata }) =>
-    !question.uid || metadata.ownerReferences?.some(({ uid }) => uid === question.uid);
-  return items.filter(isOwned).map((item) => ({ member, item }));
 }
 
 function Data({ object, isSecret }) {

@@ -1,4 +1,7 @@
 // A grid of which only the rows in view exist.
+//
+// Rows are placed by transforms and laid out each by itself (table.css): a table's own layout takes
+// all rows anew for each that comes into view, which is most of a frame.
 
 import {
   Component,
@@ -97,47 +100,34 @@ export function Table(props) {
 
   return html`<div class="grid" ref=${box}
     onScroll=${measure}>
-    <table role="grid" aria-label=${label} aria-rowcount=${rows.length + 1}
-      style=${{ minWidth: `${sum(widths) * 0.86}ch` }}>
-      <colgroup>${pick && html`<col class="pick" />`}${widths.map(
-        (width, index) => html`<col key=${index}
-        style=${{ width: `${(100 * width) / sum(widths)}%` }} />`,
-      )}</colgroup>
-      <thead><tr aria-rowindex="1">${
+    <table role="grid" aria-label=${label} aria-rowcount=${rows.length + 1} style=${{
+      minWidth: `${sum(widths) * 0.86}ch`,
+      "--columns": [pick ? "2.25rem" : "", ...widths.map(share)].join(" "),
+    }}>
+      <thead role="rowgroup"><tr role="row" aria-rowindex="1">${
         pick && html`<${PickAll} rows=${rows} picked=${picked} pick=${pick} />`
       }${columns.map(
         (column) => html`<${Heading} key=${column.name}
         column=${column} order=${order} sort=${sort} />`,
       )}</tr></thead>
-      <tbody>
-        ${first > 0 && html`<${Spacer} key="above" rows=${first} columns=${columns.length} />`}
+      <tbody role="rowgroup" style=${{ height: `${rows.length * ROW_HEIGHT}px` }}>
         ${rows.slice(first, last).map(
           (row, index) => html`<${Row} key=${row.key} row=${row} columns=${columns} act=${act}
-            age=${age(row.metadata.creationTimestamp, now)} place=${first + index + 2}
+            age=${age(row.metadata.creationTimestamp, now)} place=${first + index}
             isCursor=${row.key === cursor || (cursor === null && first + index === 0)}
             isOpened=${opened === formatOpen({ resource: resource.id, ...row.metadata })}
             isPicked=${pick ? picked.has(row.key) : undefined} />`,
         )}
-        ${
-          last < rows.length &&
-          html`<${Spacer} key="below" rows=${rows.length - last}
-          columns=${columns.length} />`
-        }
       </tbody>
     </table>
   </div>`;
-}
-
-function Spacer({ rows, columns }) {
-  return html`<tr class="spacer" aria-hidden="true"><td colspan=${columns}
-    style=${{ height: `${rows * ROW_HEIGHT}px` }}></td></tr>`;
 }
 
 function Heading({ column, order, sort }) {
   const by = sortKey(column);
   const isSorted = order?.column === by;
   const direction = isSorted ? (order.descending ? "descending" : "ascending") : undefined;
-  return html`<th scope="col" aria-sort=${direction} title=${column.description}>
+  return html`<th role="columnheader" scope="col" aria-sort=${direction} title=${column.description}>
     <button type="button" onClick=${() => sort(by)}>${column.name}<span class="arrow"
       aria-hidden="true">${isSorted ? (order.descending ? "▾" : "▴") : ""}</span></button>
   </th>`;
@@ -172,7 +162,7 @@ function rowEvents(latest, setCursor) {
 
 function PickAll({ rows, picked, pick }) {
   const isAll = rows.length > 0 && rows.every(({ key }) => picked.has(key));
-  return html`<th scope="col" class="pick"><input type="checkbox" aria-label="Select all rows"
+  return html`<th role="columnheader" scope="col" class="pick"><input type="checkbox" aria-label="Select all rows"
     checked=${isAll} onChange=${() => pick(new Set(isAll ? [] : rows.map(({ key }) => key)))} />
   </th>`;
 }
@@ -190,13 +180,14 @@ class Row extends Component {
       event.preventDefault();
       act.open(row.key);
     };
-    return html`<tr class=${flash} aria-rowindex=${place} data-key=${row.key}
+    return html`<tr role="row" class=${flash} aria-rowindex=${place + 2} data-key=${row.key}
       data-cursor=${isCursor} tabindex=${isCursor ? 0 : -1} aria-selected=${isPicked || isOpened}
+      style=${{ transform: `translateY(${place * ROW_HEIGHT}px)` }}
       data-picked=${isPicked} onClick=${() => act.open(row.key)}
       onFocus=${() => act.focus(row.key)} onKeyDown=${enter}>
       ${isPicked !== undefined && html`<${Pick} row=${row} isPicked=${isPicked} act=${act} />`}
       ${columns.map(
-        (column, index) => html`<td key=${column.name} class=${index ? "" : "name"}>
+        (column, index) => html`<td role="gridcell" key=${column.name} class=${index ? "" : "name"}>
         ${cell({ column, row, shownAge })}</td>`,
       )}
     </tr>`;
@@ -208,7 +199,7 @@ function Pick({ row, isPicked, act }) {
     event.stopPropagation();
     if (event.target.type === "checkbox") act.toggle(row.key, { toLast: event.shiftKey });
   };
-  return html`<td class="pick" onClick=${click}><input type="checkbox" tabindex="-1"
+  return html`<td role="gridcell" class="pick" onClick=${click}><input type="checkbox" tabindex="-1"
     aria-label=${`Select ${row.key}`} checked=${isPicked} /></td>`;
 }
 
@@ -237,6 +228,10 @@ function widthOf(column, rows) {
     width = Math.max(width, String(text ?? "").length + (STATES.has(column.name) ? 4 : 2));
   }
   return Math.min(width, 56);
+}
+
+function share(width) {
+  return `minmax(0, ${width}fr)`;
 }
 
 function sum(numbers) {

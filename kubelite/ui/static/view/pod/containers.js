@@ -2,7 +2,7 @@
 
 import { html } from "../../vendor/preact-htm.js";
 import { exitWords } from "../../model/health.js";
-import { probesOf, containersOf } from "../../model/containers.js";
+import { probesOf, containersOf } from "../../model/pod/containers.js";
 import { Age, Facts, State } from "../parts.js";
 
 export function Containers({ pod, now }) {

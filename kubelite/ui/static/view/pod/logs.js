@@ -11,8 +11,15 @@ import {
 } from "../../vendor/preact-htm.js";
 import { readLog } from "../../api/logs.js";
 import { visibleRange } from "../../model/filter.js";
-import { containersOf } from "../../model/containers.js";
-import { EMPTY_LOG, marked, matchingLines, plain, withEnd, withPiece } from "../../model/logs.js";
+import { containersOf } from "../../model/pod/containers.js";
+import {
+  EMPTY_LOG,
+  marked,
+  matchingLines,
+  plain,
+  withEnd,
+  withPiece,
+} from "../../model/pod/logs.js";
 import { usePage } from "../hooks.js";
 import { Nothing, Problem } from "../parts.js";
 

@@ -2,7 +2,7 @@
 
 import { html } from "../../vendor/preact-htm.js";
 import { condition } from "../../model/health.js";
-import { verdicts } from "../../model/placement.js";
+import { verdicts } from "../../model/pod/placement.js";
 import { getJson, withQuery } from "../../api/http.js";
 import { useLoaded } from "../hooks.js";
 import { State } from "../parts.js";

@@ -1,7 +1,7 @@
 // How a pod started, step by step.
 
 import { html } from "../../vendor/preact-htm.js";
-import { placed } from "../../model/pod_start.js";
+import { placed } from "../../model/pod/start.js";
 import { milliseconds } from "../../model/time.js";
 import { getJson, withQuery } from "../../api/http.js";
 import { useLoaded } from "../hooks.js";

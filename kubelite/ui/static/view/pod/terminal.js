@@ -1,8 +1,8 @@
 // A shell in a container: xterm, loaded when it is first needed, over exec on a WebSocket.
 
 import { html, useEffect, useRef, useState } from "../../vendor/preact-htm.js";
-import { containersOf } from "../../model/containers.js";
-import * as frames from "../../model/frames.js";
+import { containersOf } from "../../model/pod/containers.js";
+import * as frames from "../../model/pod/frames.js";
 import { podPath } from "../../api/logs.js";
 import { socketAddress } from "../../api/watch.js";
 import { usePage } from "../hooks.js";

@@ -1,7 +1,7 @@
 // A field for YAML with numbered lines, and what is wrong with them.
 
-import { html } from "../vendor/preact-htm.js";
-import { lineOfField } from "../model/yaml.js";
+import { html } from "../../vendor/preact-htm.js";
+import { lineOfField } from "../../model/yaml.js";
 
 /** `problems` are { line, field, message }; the field's element is put into `area`. */
 export function YamlField({ area, label, text, change, problems }) {

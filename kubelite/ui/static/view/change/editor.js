@@ -1,11 +1,11 @@
 // The object as YAML, and changes to it: tried out by the server before they are made.
 
-import { html, useEffect, useRef, useState } from "../vendor/preact-htm.js";
-import * as actions from "../api/actions.js";
-import { difference } from "../model/diff.js";
-import { rebased, withoutManagedFields } from "../model/yaml.js";
-import { useKeys, useLoaded, usePage, useRights } from "./hooks.js";
-import { Nothing, Problem } from "./parts.js";
+import { html, useEffect, useRef, useState } from "../../vendor/preact-htm.js";
+import * as actions from "../../api/actions.js";
+import { difference } from "../../model/diff.js";
+import { rebased, withoutManagedFields } from "../../model/yaml.js";
+import { useKeys, useLoaded, usePage, useRights } from "../hooks.js";
+import { Nothing, Problem } from "../parts.js";
 import { problemsOf, YamlField } from "./yaml_field.js";
 
 const SIGN_CLASSES = { " ": "", "-": "removed", "+": "added", "…": "dim" };

@@ -1,9 +1,9 @@
 // What can be done with all selected objects of a list at once.
 
-import { html } from "../vendor/preact-htm.js";
-import * as actions from "../api/actions.js";
+import { html } from "../../vendor/preact-htm.js";
+import * as actions from "../../api/actions.js";
 import { RESTARTED } from "./actions.js";
-import { usePage } from "./hooks.js";
+import { usePage } from "../hooks.js";
 
 /** The verbs that any of it needs, as questions about the user's rights. */
 export function bulkQuestions(resource, namespace) {

@@ -1,11 +1,11 @@
 // Actions that ask something first.
 
-import { html, useState } from "../vendor/preact-htm.js";
-import * as actions from "../api/actions.js";
-import { drain, readDrainPlan, readRevisions, rollBack } from "../api/rollout.js";
-import { imagesOf } from "../model/workloads.js";
-import { useLoaded, useNow, usePage } from "./hooks.js";
-import { Age, Dialog, Nothing, Problem } from "./parts.js";
+import { html, useState } from "../../vendor/preact-htm.js";
+import * as actions from "../../api/actions.js";
+import { drain, readDrainPlan, readRevisions, rollBack } from "../../api/rollout.js";
+import { imagesOf } from "../../model/workloads.js";
+import { useLoaded, useNow, usePage } from "../hooks.js";
+import { Age, Dialog, Nothing, Problem } from "../parts.js";
 
 /** A form in a dialog: `carryOut` is done some seconds after it was sent. */
 function Asking({ title, send, close, isDisabled, children }) {

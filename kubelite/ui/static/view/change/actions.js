@@ -1,15 +1,21 @@
 // What can be done with an object, as far as the user may.
 
-import { html, useState } from "../vendor/preact-htm.js";
-import * as actions from "../api/actions.js";
-import { byId } from "../model/kinds.js";
-import { keeperOf } from "../model/revisions.js";
-import { format } from "../model/route.js";
-import { hasImages } from "../model/workloads.js";
-import { Drain, RollBack, Scale, SetImages } from "./action_dialogs.js";
-import { usePage, useRights } from "./hooks.js";
+import { html, useState } from "../../vendor/preact-htm.js";
+import * as actions from "../../api/actions.js";
+import { byId } from "../../model/kinds.js";
+import { keeperOf } from "../../model/revisions.js";
+import { format } from "../../model/route.js";
+import { hasImages } from "../../model/workloads.js";
+import { usePage, useRights } from "../hooks.js";
+import { later } from "../later.js";
 
-const DIALOGS = { scale: Scale, images: SetImages, rollBack: RollBack, drain: Drain };
+const dialogNamed = (name) => later(() => import("./dialogs.js"), name);
+const DIALOGS = {
+  scale: dialogNamed("Scale"),
+  images: dialogNamed("SetImages"),
+  rollBack: dialogNamed("RollBack"),
+  drain: dialogNamed("Drain"),
+};
 const SCALED = new Set([
   "deployments.apps",
   "statefulsets.apps",

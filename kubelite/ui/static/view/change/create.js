@@ -1,11 +1,11 @@
 // New objects from a text of YAML: a template, what is pasted, or a file.
 
-import { html, useEffect, useRef, useState } from "../vendor/preact-htm.js";
-import { create, readDocuments } from "../api/create.js";
-import { byId } from "../model/kinds.js";
-import { template } from "../model/templates.js";
-import { usePage } from "./hooks.js";
-import { ObjectLink } from "./summary.js";
+import { html, useEffect, useRef, useState } from "../../vendor/preact-htm.js";
+import { create, readDocuments } from "../../api/create.js";
+import { byId } from "../../model/kinds.js";
+import { template } from "../../model/templates.js";
+import { usePage } from "../hooks.js";
+import { ObjectLink } from "../summary.js";
 import { problemsOf, YamlField } from "./yaml_field.js";
 
 export function Create() {
@@ -57,7 +57,7 @@ export function Create() {
 }
 
 function Results({ results }) {
-  return html`<ul class="links results" role="status">${results.map(
+  return html`<ul class="links results" aria-live="polite">${results.map(
     ({ resource, object, isTried }) => html`<li
       key=${object.metadata.uid}><span class="state good">${isTried ? "would create" : "created"}
       </span> ${
