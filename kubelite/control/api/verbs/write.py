@@ -303,6 +303,8 @@ async def update(context: Context, request: Request) -> Answer:
     creatable = strategy.created_by_update(res) and not request.sub
     if creatable and await context.store.get(res.prefix, request.namespace, request.name) is None:
         check_may_create(context, request)
+        # That of an object that is gone since: a node renews the Lease that a killed server held.
+        metadata.pop("resourceVersion", None)
         give_identity(request, obj)
         result = await create_object(context, request, obj, warning_texts, options)
         return await answer(request, result)

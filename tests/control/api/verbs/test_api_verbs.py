@@ -76,6 +76,19 @@ async def test_an_update_from_an_old_state_conflicts(tmp_path: Path) -> None:
         assert same["metadata"]["resourceVersion"] == free["metadata"]["resourceVersion"]
 
 
+async def test_an_update_makes_a_lease_that_is_gone(tmp_path: Path) -> None:
+    """A node goes on with the Lease it had at a server that was killed."""
+    async with cluster(tmp_path) as api:
+        leases = "/apis/coordination.k8s.io/v1/namespaces/default/leases"
+        spec = {"holderIdentity": "n", "leaseDurationSeconds": 40}
+        metadata = {"name": "n", "namespace": "default", "resourceVersion": "7"}
+        made = await api.update(f"{leases}/n", {"metadata": metadata, "spec": spec})
+        assert made.code == 201, made.value
+        assert made.value["metadata"]["resourceVersion"] != "7"
+        late = await api.update(f"{leases}/n", {"metadata": metadata, "spec": spec})
+        assert late.code == 409
+
+
 async def test_every_patch_kind(tmp_path: Path) -> None:
     async with cluster(tmp_path) as api:
         await api.create(CONFIG, config_map("a", x="1"))
