@@ -23,10 +23,11 @@ from kubelite.ui.forward import Forwarder, is_upgrade
 from kubelite.ui.gate import PAGE, SESSION, RequestFacts, refusal
 from kubelite.ui.placement import Placement
 from kubelite.ui.pod_start import PodStart
+from kubelite.ui.port_forward import PortForwards
 from kubelite.ui.session import Session
 
 GOODBYE_SECONDS = 0.5
-DOCUMENTS = f"{PAGE}documents"
+DOCUMENTS, FORWARD = f"{PAGE}documents", f"{PAGE}forward"
 
 Query = Mapping[str, str]
 
@@ -51,6 +52,7 @@ class UiServer:
         self._public = {"/", "/ui", *self._assets}
         self._session = Session()
         self._forwarder = Forwarder(transport)
+        self._forwards = PortForwards(transport)
         start, placement = PodStart(transport, home), Placement(transport)
         self._answers: dict[str, Callable[[Query], Awaitable[Mapping[str, Any]]]] = {
             f"{PAGE}info": self._describe,
@@ -77,6 +79,7 @@ class UiServer:
 
     async def close(self) -> None:
         """Ends listening and what is carried."""
+        self._forwards.close()
         if self._runner is not None:
             await self._runner.cleanup()
 
@@ -112,6 +115,9 @@ class UiServer:
             return await self._forwarder.carry(request)
         if path == DOCUMENTS and request.method == "POST":
             return _json(await asyncio.to_thread(read_documents, await read_body(request)))
+        if path == FORWARD and request.method == "POST":
+            query = request.rel_url.query
+            return _json(await self._forwards.open(*_pod_of(query), query.get("port", "")))
         if request.method not in ("GET", "HEAD"):
             raise method_not_allowed()
         if path in self._answers:

@@ -47,8 +47,10 @@ def client_of(server: ApiServer, transport: str, identity: Identity = ADMIN) -> 
 
 
 @asynccontextmanager
-async def served(path: Path, transport: str = "local") -> AsyncIterator[Served]:
-    server = ApiServer(Memory(), Options(str(path / "pki"), port=0))
+async def served(
+    path: Path, transport: str = "local", store: Memory | None = None
+) -> AsyncIterator[Served]:
+    server = ApiServer(store or Memory(), Options(str(path / "pki"), port=0))
     await server.start()
     client = client_of(server, transport)
     try:

@@ -21,6 +21,7 @@ from yarl import URL
 
 from kubelite.client.kubeconfig import ClusterAccess
 from kubelite.node.runtime.home import Home
+from kubelite.node.runtime.processes import start_ticks
 from kubelite.ui.local.engine import LocalEngine
 from kubelite.ui.server import Info
 from tests.control.debian import kubectl_of
@@ -220,6 +221,12 @@ def with_kubectl(access: ClusterAccess, path: Path) -> Callable[..., str]:
 
 
 def test_the_command_ends_at_ctrl_c_and_leaves_nothing(world: World) -> None:
+    """What one that was killed has left goes as well, what is of a living one stays."""
+    run = world.root / "run"
+    own = run / f"ui-{os.getpid()}-{start_ticks(os.getpid())}-a"
+    for left in (own, run / "ui-1-1-b", run / "ui-c"):
+        left.mkdir(parents=True)
+        (left / "key").touch()
     process = world.start("ui", "--local", stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     try:
         assert process.stdout is not None
@@ -227,11 +234,11 @@ def test_the_command_ends_at_ctrl_c_and_leaves_nothing(world: World) -> None:
         assert address.fragment.startswith("token=")
         with urllib.request.urlopen(str(address.with_fragment(None)), timeout=120) as page:
             assert b"<title>kubelite" in page.read()
-        assert list((world.root / "run").glob("ui-*"))
+        assert len(list(run.glob("ui-*"))) == 2
     finally:
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=120)
     assert (process.returncode, b"Traceback" in err) == (0, False), err
-    assert not list((world.root / "run").glob("ui-*"))
+    assert list(run.glob("ui-*")) == [own]
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection((address.host, address.port), 5)

@@ -2,6 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+import sys
+from pathlib import Path
+
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+
+from tests.cluster.world import eventually
 from tests.ui.shop import Shop
 
 AUTOSCALER = """
@@ -15,6 +23,29 @@ spec:
   metrics:
   - {type: Resource, resource: {name: cpu, target: {type: Utilization, averageUtilization: 70}}}
 """
+ECHO = f"""
+apiVersion: v1
+kind: Pod
+metadata: {{name: echo, namespace: default}}
+spec:
+  terminationGracePeriodSeconds: 0
+  containers:
+  - name: main
+    image: host
+    command:
+    - {sys.executable}
+    - -c
+    - |
+      import socketserver
+      class Echo(socketserver.BaseRequestHandler):
+        def handle(self):
+          head = b"HTTP/1.0 200 OK\\r\\nContent-Type: text/plain\\r\\n\\r\\n"
+          self.request.sendall(head + self.request.recv(65536))
+      socketserver.TCPServer(("", 8080), Echo).serve_forever()
+    ports: [{{containerPort: 8080}}]
+    readinessProbe: {{tcpSocket: {{port: 8080}}, periodSeconds: 1}}
+"""
+PLACE = "/tmp/kubelite-ui-files"
 LINE = "figure.chart path[d^=M]"
 
 
@@ -58,4 +89,57 @@ def test_the_map_leads_from_a_service_to_a_node(shop: Shop) -> None:
     browser.see(".drawer h2", "crasher")
     cluster.kubectl("-n", "shop", "delete", "service", "web")
     browser.miss('.map section[aria-label="Service"] .box', "web")
+    assert violations == []
+
+
+def test_files_are_looked_at_taken_out_and_put_in(shop: Shop, tmp_path: Path) -> None:
+    cluster, browser = shop
+    pod = shop.pod()
+    script = f"mkdir -p {PLACE}; cd {PLACE}; printf 'some\\n\\001bytes' > '<b id=bold>'; mkdir sub"
+    cluster.kubectl("-n", "shop", "exec", pod, "--", "sh", "-c", script)
+    downloads = {"behavior": "allow", "downloadPath": str(tmp_path)}
+    browser.driver.execute_cdp_cmd("Browser.setDownloadBehavior", downloads)
+    browser.go(f"#/pod/shop/{pod}?tab=files&path={PLACE}")
+    browser.see(".files tbody tr", "<b id=bold>")
+    violations = browser.violations()
+    browser.click('[aria-label="Download <b id=bold>"]')
+    browser.click('[aria-label="Download sub"]')
+
+    def taken() -> list[bytes]:
+        return sorted(file.read_bytes()[:10] for file in tmp_path.iterdir())
+
+    assert eventually(lambda: taken() == [b"some\n\x01byte", b"sub/" + bytes(6)])
+    (tmp_path / "put here").write_bytes(bytes(range(256)) * 1000)
+    browser.driver.find_element(By.CSS_SELECTOR, ".files input[type=file]").send_keys(
+        str(tmp_path / "put here")
+    )
+    browser.see(".files tbody tr", "put here")
+    read = f"sha256sum < '{PLACE}/put here'; rm -r {PLACE}"
+    said = cluster.kubectl("-n", "shop", "exec", pod, "--", "sh", "-c", read).stdout
+    assert said.split()[0] == hashlib.sha256((tmp_path / "put here").read_bytes()).hexdigest()
+    browser.click(".files tbody button", "one up")
+    browser.see(".files tbody tr", "one up")
+    browser.write(".files .path input", "/none")
+    browser.press(Keys.ENTER)
+    browser.see(".problem", "/none")
+    assert browser.count("#page b#bold") == 0
+    assert violations == [], violations
+
+
+def test_a_port_of_a_pod_is_forwarded_by_a_link(shop: Shop) -> None:
+    """To an address to which the page's cookie is not sent."""
+    cluster, browser = shop
+    cluster.apply(ECHO)
+    cluster.kubectl("wait", "pod/echo", "--for=condition=Ready", "--timeout=60s")
+    browser.go("#/pod/default/echo")
+    browser.click(".actions button", "Forward port")
+    browser.see("dialog input")
+    violations = browser.violations()
+    browser.press(Keys.ENTER)
+    address = browser.see("dialog a").get_attribute("href") or ""
+    assert address.startswith("http://127.0.0.2:")
+    browser.driver.get(address)
+    sent = browser.text("body")
+    assert sent.startswith("GET / HTTP/1.1") and "cookie" not in sent.lower()
+    cluster.kubectl("delete", "pod", "echo", "--grace-period=0", "--force")
     assert violations == []

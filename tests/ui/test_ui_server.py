@@ -6,6 +6,7 @@ import asyncio
 import json
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import aiohttp
 import pytest
@@ -285,3 +286,16 @@ async def test_a_text_is_read_as_objects_with_their_lines(tmp_path: Path) -> Non
         assert (await read("- 1\n"))[0] == 400
         assert (await read("a: &a [x]\nb: [*a, *a" + ", *a" * 300_000 + "]\n"))[0] == 400
         assert (await place.get("/ui/documents"))[0] == 404
+
+
+async def test_a_port_is_forwarded_to_who_may_see_the_pod(tmp_path: Path) -> None:
+    path = "/ui/forward?namespace=default&pod=web&port="
+    async with page(tmp_path) as (place, api), fake_kubelet(api.server.pki) as port:
+        await on_a_node(api.client, port)
+        for wrong in ("", "0", "65536", "-1", "8\u0660", "http"):
+            assert (await place.send("POST", path + quote(wrong), None))[0] == 400
+        assert (await place.send("POST", "/ui/forward?namespace=a&pod=../b&port=1", None))[0] == 400
+        assert (await place.get(path + "80"))[0] == 404
+    async with page(tmp_path / "other", Identity("eve")) as (place, _):
+        code, status = await place.send("POST", path + "80", None)
+        assert (code, status["reason"]) == (403, "Forbidden")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ssl
-import tempfile
 from collections.abc import Coroutine
 from types import TracebackType
 from typing import Any, Self
@@ -28,6 +27,7 @@ from kubelite.node.kubelet.server.auth import Gate, review_with
 from kubelite.node.kubelet.server.server import KubeletServer
 from kubelite.node.runtime.home import Home
 from kubelite.ui.local.follower import Follower
+from kubelite.ui.local.keys import key_directory
 
 _LOOPBACK = "127.0.0.1"
 _ADMIN = Identity("system:admin", ("system:masters",))
@@ -81,9 +81,7 @@ class LocalEngine:
 
     async def _start(self) -> None:
         self._home.make()
-        keys = self._stack.enter_context(
-            tempfile.TemporaryDirectory(prefix="ui-", dir=self._home.run)
-        )
+        keys = self._stack.enter_context(key_directory(self._home.run))
         server = ApiServer(Memory(), Options(keys, _LOOPBACK, 0, metrics=True, beside=()))
         self._stack.push_async_callback(server.close)
         await server.start()

@@ -16,6 +16,12 @@ import {
   roundTop,
   withSummary,
 } from "../../../kubelite/ui/static/model/figures.js";
+import {
+  getDirectoryCommand,
+  join,
+  parent,
+  parseListing,
+} from "../../../kubelite/ui/static/model/pod/files.js";
 import { topology } from "../../../kubelite/ui/static/model/topology.js";
 
 const summary = (cores, received) => ({
@@ -181,4 +187,31 @@ test("health is by a word and a level", () => {
   assert.deepEqual(health.p1, ["Running", "good"]);
   assert.deepEqual(health.n, ["Ready", "good"]);
   assert.deepEqual(health.none, ["", ""]);
+});
+
+test("a listing is what is in the directory, whatever the names hold", () => {
+  const text =
+    "/tmp/a\n\x00" +
+    "81a4 5 1\n41ed 4096 2\na1ff 3 3\n10f 0 4\n81a4 0 5\n" +
+    "b\0c d\0l\0pipe\0\n81a4 1 1\n<b>\0";
+  const { path, entries } = parseListing(text);
+  assert.equal(path, "/tmp/a");
+  assert.deepEqual(
+    entries.map(({ name, type }) => [name, type]),
+    [
+      ["c d", "directory"],
+      ["\n81a4 1 1\n<b>", "file"],
+      ["b", "file"],
+      ["l", "link"],
+      ["pipe", "other"],
+    ],
+  );
+  assert.deepEqual(parseListing("/\n\0"), { path: "/", entries: [] });
+  assert.equal(parseListing("/\n\x0081a4 5 1\na\0b\0"), null);
+});
+
+test("paths are joined and taken apart", () => {
+  assert.deepEqual([join("/", "a"), join("/a", "b")], ["/a", "/a/b"]);
+  assert.deepEqual(["/a", "/a/b"].map(parent), ["/", "/a"]);
+  assert.deepEqual(getDirectoryCommand("/a/-b").slice(2), ["-", "-C", "/a", "--", "-b"]);
 });

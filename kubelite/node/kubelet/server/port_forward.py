@@ -12,6 +12,7 @@ import socket
 from collections.abc import Awaitable, Callable
 
 from kubelite.lib import spdy
+from kubelite.lib.http_relay import until_one_ends
 from kubelite.node.kubelet.server.channels import Channels, SpdyConnection
 from kubelite.node.kubelet.server.http import PIECE
 
@@ -123,24 +124,26 @@ async def _copy_input(inputs: asyncio.Queue[bytes | None], writer: asyncio.Strea
 
 async def serve_channels(channels: Channels, ports: list[int], dial: Dial) -> None:
     """The oldest WebSocket form: channel 2n is data of the n-th port, 2n + 1 its errors; each
-    begins with the port's number in two bytes, little-endian.
+    begins with the port's number in two bytes, little-endian. Ends when the pod has ended all.
     """
     queues: list[asyncio.Queue[bytes | None]] = [asyncio.Queue(64) for _ in ports]
     for number, port in enumerate(ports):
         await channels.send(2 * number, port.to_bytes(2, "little"))
         await channels.send(2 * number + 1, port.to_bytes(2, "little"))
-    tasks = [
-        asyncio.create_task(_run_channel(channels, number, port, queues[number], dial))
-        for number, port in enumerate(ports)
-    ]
-    try:
+
+    async def receive() -> None:
         async for message in channels.messages():
             if message.channel % 2 == 0 and message.channel // 2 < len(ports):
                 await queues[message.channel // 2].put(message.data)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def run_all() -> None:
+        runs = (
+            _run_channel(channels, number, port, queues[number], dial)
+            for number, port in enumerate(ports)
+        )
+        await asyncio.gather(*runs)
+
+    await until_one_ends(receive(), run_all())
 
 
 async def _run_channel(

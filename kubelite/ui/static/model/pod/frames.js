@@ -4,6 +4,9 @@
 export const PROTOCOL = "v5.channel.k8s.io";
 export const [STDIN, STDOUT, STDERR, ERROR, RESIZE] = [0, 1, 2, 3, 4];
 
+/** Says that no input follows. */
+export const CLOSE_STDIN = Uint8Array.of(255, STDIN);
+
 const encoder = new TextEncoder();
 
 export function encode(channel, content) {

@@ -15,6 +15,7 @@ const DIALOGS = {
   images: dialogNamed("SetImages"),
   rollBack: dialogNamed("RollBack"),
   drain: dialogNamed("Drain"),
+  forward: dialogNamed("ForwardPort"),
 };
 const SCALED = new Set([
   "deployments.apps",
@@ -41,6 +42,7 @@ export function Actions({ resource, object }) {
     ${id === "pods" && !isPodPage && podLink("overview", "Open pod")}
     ${id === "pods" && !isPodPage && rights.logs && podLink("logs", "Logs")}
     ${id === "pods" && !isPodPage && rights.exec && podLink("terminal", "Shell")}
+    ${rights.forward && opener("forward", "Forward port")}
     ${rights.scale && opener("scale", "Scale")}
     ${
       RESTARTED.has(id) &&
@@ -91,6 +93,7 @@ function questions(resources, resource, namespace) {
     Object.assign(reviews, {
       logs: ["get", resource, namespace, "log"],
       exec: ["create", resource, namespace, "exec"],
+      forward: ["create", resource, namespace, "portforward"],
     });
   return reviews;
 }

@@ -2,7 +2,9 @@
 
 import { html, useState } from "../../vendor/preact-htm.js";
 import * as actions from "../../api/actions.js";
+import { forwardPort } from "../../api/forward.js";
 import { drain, readDrainPlan, readRevisions, rollBack } from "../../api/rollout.js";
+import { containersOf } from "../../model/pod/containers.js";
 import { imagesOf } from "../../model/workloads.js";
 import { useLoaded, useNow, usePage } from "../hooks.js";
 import { Age, Dialog, Nothing, Problem } from "../parts.js";
@@ -130,4 +132,37 @@ function Lost({ pods, text }) {
   if (!pods.length) return null;
   const names = pods.map(({ metadata: { namespace, name } }) => `${namespace}/${name}`);
   return html`<li class="warn">${text}: ${names.join(", ")}.</li>`;
+}
+
+/** A port of a pod on this machine: at once, as it changes nothing of the cluster. */
+export function ForwardPort({ object, close }) {
+  const { name } = object.metadata;
+  const declared = containersOf(object)
+    .flatMap(({ spec }) => spec.ports ?? [])
+    .map(({ containerPort }) => containerPort);
+  const [port, setPort] = useState(declared[0] ?? 80);
+  const [address, setAddress] = useState("");
+  const [error, setError] = useState(null);
+  const submit = async (event) => {
+    event.preventDefault();
+    setError(null);
+    setAddress(await forwardPort(object.metadata, port).catch((problem) => setError(problem)));
+  };
+  return html`<${Dialog} label=${`Forward a port of ${name}`} close=${close}>
+    <form onSubmit=${submit}><h2>Forward a port of ${name}</h2>
+      <label>Port <input type="number" min="1" max="65535" required autofocus value=${port}
+        list="declared-ports" onInput=${(event) => setPort(event.target.value)} /></label>
+      <datalist id="declared-ports">${declared.map(
+        (one) => html`<option key=${one} value=${one} />`,
+      )}</datalist>
+      ${error && html`<${Problem} error=${error} />`}
+      <p role="status">${
+        address &&
+        html`Reached from this machine, while <code>kubelite ui</code> runs, at <a href=${address}
+          target="_blank" rel="noopener noreferrer">${address}</a>`
+      }</p>
+      <div class="buttons"><button type="submit" class="primary">Forward</button><button
+        type="button" onClick=${close}>Close</button></div>
+    </form>
+  </${Dialog}>`;
 }

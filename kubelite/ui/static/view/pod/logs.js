@@ -20,7 +20,9 @@ import {
   withEnd,
   withPiece,
 } from "../../model/pod/logs.js";
+import { download } from "../download.js";
 import { usePage } from "../hooks.js";
+import { ContainerChoice } from "./container_choice.js";
 import { Nothing, Problem } from "../parts.js";
 
 const LINE_HEIGHT = 18;
@@ -28,7 +30,7 @@ const GATHER_MS = 50;
 const MOST_WRAPPED = 2000; // wrapped lines have no one height: the last of them exist all
 
 export function Logs({ pod }) {
-  const { route, go } = usePage();
+  const { route } = usePage();
   const names = containersOf(pod).map(({ spec }) => spec.name);
   const container = names.includes(route.container) ? route.container : pod.spec.containers[0].name;
   const [previous, setPrevious] = useState(false);
@@ -46,12 +48,7 @@ export function Logs({ pod }) {
       </button>`;
   return html`<div class="logs">
     <div class="bar">
-      <label><span class="sr">Container</span><select value=${container}
-        onChange=${(event) => go({ container: event.target.value })}>
-        ${names.map(
-          (name) => html`<option key=${name} value=${name}
-          selected=${name === container}>${name}</option>`,
-        )}</select></label>
+      <${ContainerChoice} names=${names} chosen=${container} />
       ${toggle("Follow", follows && !previous, setFollows)}
         ${toggle("Previous run", previous, setPrevious)}${toggle("Wrap", wraps, setWraps)}
       <span class="grow"></span>
@@ -60,7 +57,7 @@ export function Logs({ pod }) {
         onInput=${(event) => setSearch(event.target.value)} /></label>
       ${search && html`<span class="dim" role="status">${matches.length} lines</span>`}
       <button type="button"
-        onClick=${() => download(`${pod.metadata.name}-${container}.log`, log.lines)}
+        onClick=${() => download(`${pod.metadata.name}-${container}.log`, asText(log.lines))}
         >Download</button>
     </div>
     ${error && html`<${Problem} error=${error} />`}
@@ -138,10 +135,6 @@ function Lines({ lines, numbers, search, follows, wraps }) {
   </div>`;
 }
 
-function download(name, lines) {
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(new Blob([`${lines.join("\n")}\n`], { type: "text/plain" }));
-  link.download = name;
-  link.click();
-  URL.revokeObjectURL(link.href);
+function asText(lines) {
+  return new Blob([`${lines.join("\n")}\n`], { type: "text/plain" });
 }

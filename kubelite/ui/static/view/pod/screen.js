@@ -9,6 +9,7 @@ import { Actions } from "../change/actions.js";
 import { useObject } from "../drawer.js";
 import { Editor } from "../change/editor.js";
 import { Events } from "../events.js";
+import { Files } from "./files.js";
 import { Logs } from "./logs.js";
 import { Nothing, Problem, State, Tabs } from "../parts.js";
 import { StartTimeline } from "./start_timeline.js";
@@ -26,7 +27,7 @@ export function PodScreen({ namespace, name }) {
   const tabs = [
     ["overview", "Overview"],
     ...(rights.log ? [["logs", "Logs"]] : []),
-    ...(rights.exec ? [["terminal", "Terminal"]] : []),
+    ...(rights.exec ? [["terminal", "Terminal"], ["files", "Files"]] : []),
     ...(byId(resources, "events") ? [["events", "Events"]] : []),
     ["yaml", "YAML"],
   ];
@@ -60,6 +61,7 @@ export function PodScreen({ namespace, name }) {
 function Body({ tab, pod, resource }) {
   if (tab === "logs") return html`<${Logs} pod=${pod} />`;
   if (tab === "terminal") return html`<${Shell} pod=${pod} />`;
+  if (tab === "files") return html`<${Files} pod=${pod} />`;
   if (tab === "events") return html`<${Events} metadata=${pod.metadata} />`;
   if (tab === "yaml")
     return html`<${Editor} resource=${resource} opened=${pod.metadata}

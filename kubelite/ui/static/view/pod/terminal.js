@@ -3,9 +3,9 @@
 import { html, useEffect, useRef, useState } from "../../vendor/preact-htm.js";
 import { containersOf } from "../../model/pod/containers.js";
 import * as frames from "../../model/pod/frames.js";
-import { podPath } from "../../api/logs.js";
-import { socketAddress } from "../../api/watch.js";
+import { execAddress } from "../../api/exec.js";
 import { usePage } from "../hooks.js";
+import { ContainerChoice } from "./container_choice.js";
 import { styleByScript } from "./terminal_styles.js";
 
 const SHELL = ["/bin/sh", "-c", "command -v bash >/dev/null && exec bash || exec sh"];
@@ -17,7 +17,7 @@ const THEME = {
 };
 
 export function Shell({ pod }) {
-  const { route, go } = usePage();
+  const { route } = usePage();
   const running = containersOf(pod)
     .filter(({ status }) => status?.state?.running)
     .map(({ spec }) => spec.name);
@@ -32,12 +32,7 @@ export function Shell({ pod }) {
   if (!container) return html`<p class="nothing">No container of this pod is running.</p>`;
   return html`<div class="shell">
     <div class="bar">
-      <label><span class="sr">Container</span><select value=${container}
-        onChange=${(event) => go({ container: event.target.value })}>
-        ${running.map(
-          (name) => html`<option key=${name} value=${name}
-          selected=${name === container}>${name}</option>`,
-        )}</select></label>
+      <${ContainerChoice} names=${running} chosen=${container} />
       <button type="button" aria-pressed=${readsAloud}
         onClick=${() => setReadsAloud(!readsAloud)}>Screen reader</button>
       <span class="grow"></span>
@@ -105,10 +100,9 @@ async function start(box, { pod, container, ended, stopped }) {
 }
 
 function connect(terminal, { pod, container, ended }) {
-  const words = new URLSearchParams({ container, stdin: "true", stdout: "true", tty: "true" });
-  for (const word of SHELL) words.append("command", word);
-  const path = `${podPath(pod)}/exec?${words}`;
-  const socket = new WebSocket(socketAddress(path), [frames.PROTOCOL]);
+  const streams = { stdin: "true", stdout: "true", tty: "true" };
+  const address = execAddress(pod, { container, command: SHELL, ...streams });
+  const socket = new WebSocket(address, [frames.PROTOCOL]);
   socket.binaryType = "arraybuffer";
   let reason = "The connection was closed.";
   const send = (message) => socket.readyState === WebSocket.OPEN && socket.send(message);
