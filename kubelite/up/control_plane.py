@@ -33,7 +33,9 @@ _log = logging.getLogger("kubelite.up")
 
 
 def account_identity(account: str) -> Identity:
-    """The user of a service account in kube-system."""
+    """The user of a service account in kube-system; of "" the controllers' own."""
+    if not account:
+        return MANAGER
     groups = ("system:serviceaccounts", "system:serviceaccounts:kube-system")
     return Identity(f"system:serviceaccount:kube-system:{account}", groups)
 

@@ -59,7 +59,8 @@ async def standalone_controllers(
     client = Client(HttpTransport(access), user_agent="kubelite-controllers")
 
     def client_for(account: str) -> Client:
-        transport = AccountTransport(client, access, account) if as_accounts else None
+        has_own = as_accounts and account
+        transport = AccountTransport(client, access, account) if has_own else None
         agent = f"kubelite-controllers/{account}"
         return Client(transport or HttpTransport(access), user_agent=agent)
 

@@ -35,9 +35,9 @@ class Controller(NamedTuple):
     """A controller: what it plans, and what it looks at.
 
     ``name`` is that of ``--controllers``, ``account`` the service account in kube-system that it
-    acts as, ``component`` what its Events say. ``watches`` holds every resource that its plans
-    read; ``custom`` tells of those that come and go with CustomResourceDefinitions, of whose
-    objects only the metadata is read.
+    acts as ("": the user that runs the controllers), ``component`` what its Events say. ``watches``
+    holds every resource that its plans read; ``custom`` tells of those that come and go with
+    CustomResourceDefinitions, of whose objects only the metadata is read.
     """
 
     name: str

@@ -16,7 +16,9 @@ from kubelite.control.controllers.loop import Clock, ControllerLoop, SystemClock
 from kubelite.control.controllers.registry import Row
 
 ClientFor = Callable[[str], Client]
-"""Gives the client of a service account in kube-system, named without its namespace."""
+"""Gives the client of a service account in kube-system, named without its namespace; of "" that of
+the user that runs the controllers.
+"""
 
 _log = logging.getLogger("kubelite.controllers")
 

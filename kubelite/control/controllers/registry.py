@@ -109,6 +109,12 @@ ROWS: tuple[Row, ...] = (
         "SERVICE_ACCOUNT_CONTROLLER",
     ),
     Row(
+        "serviceaccount-token-controller",
+        "serviceaccount-token",
+        "lifecycle.service_account_tokens",
+        "SERVICE_ACCOUNT_TOKEN_CONTROLLER",
+    ),
+    Row(
         "root-ca-certificate-publisher-controller",
         "root-ca-cert-publisher",
         "lifecycle.service_accounts",

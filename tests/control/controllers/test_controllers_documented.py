@@ -267,8 +267,8 @@ API_WORDS = frozenset(
 KINDS = re.compile(
     "(ReplicaSet|StatefulSet|DaemonSet|CronJob|ConfigMap|EndpointSlice|ServiceAccount|LoadBalancer"
     "|ReplicationController|HorizontalPodAutoscaler|PodDisruptionBudget|PersistentVolume(Claim)?"
-    "|ControllerRevision|CertificateSigningRequest|SubjectAccessReview|ValidatingAdmissionPolicy"
-    "|ClusterTrustBundle)"
+    "|ControllerRevision|CertificateSigningRequest|SubjectAccessReview|TokenRequest"
+    "|ValidatingAdmissionPolicy|ClusterTrustBundle)"
 )
 WORD = re.compile("[A-Z][a-z]+[A-Z][A-Za-z]+|NoPods|CIDR[A-Za-z]+")
 

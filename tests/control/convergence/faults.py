@@ -335,6 +335,12 @@ FAULTS = {
         rule_test="controllers.test_controllers_provisioner:"
         "test_an_immediate_volume_goes_to_a_node_that_may_have_it",
     ),
+    "serviceaccount-token: the Secret of an earlier account stays": Fault(
+        "controllers.lifecycle.service_account_tokens:_is_of",
+        always,
+        rule_test="controllers.test_controllers_service_account_tokens:"
+        "test_it_goes_when_the_server_says_that_its_account_is_gone_or_another",
+    ),
     "clusterrole-aggregation: one role is missed": Fault(
         "api.auth.rbac:matcher",
         lambda real: lambda selector: lambda labels: False,

@@ -67,6 +67,7 @@ def standard(authority: str, beside: Container[str]) -> Admission:
         after=(
             namespaces.seed_namespace(authority, beside),
             roles.collect,
+            services.drop_endpoints,
             *((quota.take_stock,) if counts_quotas else ()),
         ),
         connecting=(dynamic.mutate, dynamic.validate),

@@ -13,10 +13,12 @@ import uuid
 from typing import TYPE_CHECKING
 
 from kubelite.control.api.kinds import service
+from kubelite.control.api.strategy.commit import remove
 from kubelite.control.api.wire import causes
 from kubelite.control.api.wire.documents import load, stored
 from kubelite.control.api.wire.status import Cause, internal, invalid
 from kubelite.control.api.wire.timestamp import timestamp
+from kubelite.control.store.types import Conflict
 from kubelite.lib.json import Object
 
 if TYPE_CHECKING:
@@ -52,6 +54,20 @@ async def allocate(attempt: Attempt) -> None:
         await _release(attempt, "ipaddresses", address)
     for port in sorted(_ports_of(old_spec) - _ports_of(new_spec)):
         await _release(attempt, _PORTS_PREFIX, str(port))
+
+
+async def drop_endpoints(attempt: Attempt) -> None:
+    """The Endpoints of a Service that is gone go too, whoever made them."""
+    if not (attempt.of("", "services") and attempt.goes):
+        return
+    context = attempt.context
+    endpoints = context.registry.builtin("", "endpoints")
+    entry = await context.store.get(endpoints.prefix, attempt.namespace, attempt.name)
+    if entry is not None:
+        try:
+            await remove(context.store, endpoints, entry, companions=[])
+        except Conflict:
+            pass  # their controller has just written them, and removes them then
 
 
 async def keep(attempt: Attempt) -> None:

@@ -8,7 +8,18 @@ from __future__ import annotations
 from typing import Any
 
 from kubelite.client.resources import ENDPOINTS, PODS, SERVICES
-from kubelite.control.controllers.actions import NOTHING, Create, Plan, Update
+from kubelite.control.controllers.actions import (
+    NOTHING,
+    Action,
+    Create,
+    Delete,
+    Outcome,
+    Plan,
+    Read,
+    Step,
+    Update,
+    refusals,
+)
 from kubelite.control.controllers.controller import Controller, own_key
 from kubelite.control.controllers.network.endpoints_of_pods import (
     Port,
@@ -24,6 +35,7 @@ from kubelite.control.controllers.shared.meta import (
     Key,
     Obj,
     is_deleting,
+    key_of,
     labels_of,
     name_of,
     namespace_of,
@@ -41,10 +53,11 @@ MANAGED_BY, MANAGER = "endpoints.kubernetes.io/managed-by", "endpoint-controller
 def plan(view: View, key: Key, now: float) -> Plan:
     """Brings the Endpoints of one Service in line with its pods."""
     del now
-    service = view.get(SERVICES, *key)
+    service, present = view.get(SERVICES, *key), view.get(ENDPOINTS, *key)
+    if service is None and present is not None and labels_of(present).get(MANAGED_BY) == MANAGER:
+        return Plan((_removal(present),))
     if service is None or is_deleting(service) or not selects(service):
         return NOTHING
-    present = view.get(ENDPOINTS, *key)
     labels = {**labels_of(service), MANAGED_BY: MANAGER}
     if spec_of(service).get("clusterIP") == "None":
         labels[HEADLESS_LABEL] = ""
@@ -59,6 +72,18 @@ def plan(view: View, key: Key, now: float) -> Plan:
     body["metadata"] = {**present["metadata"], "labels": labels}
     body["subsets"] = subsets
     return Plan((Update(ENDPOINTS, body),))
+
+
+def _removal(endpoints: Obj) -> Step:
+    """The end of Endpoints whose Service is gone, if the server says so too."""
+    namespace, name = key_of(endpoints)
+
+    def answered(outcomes: tuple[Outcome, ...]) -> tuple[Action, ...]:
+        if not any(refusal.code == 404 for refusal in refusals(outcomes)):
+            return ()
+        return (Delete(ENDPOINTS, namespace, name, uid_of(endpoints)),)
+
+    return Step((Read(SERVICES, namespace, name),), answered, tolerant=True)
 
 
 def _subsets(view: View, service: Obj) -> list[dict[str, Any]]:
