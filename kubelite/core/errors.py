@@ -6,6 +6,7 @@
 CoreError
 ├── NativeError     a system call failed: step, object and errno
 ├── ShimGone        the shim has exited, or does not listen on its socket
+├── ShimSilent      the shim does not answer: it is stopped, or the machine is stuck
 └── ProtocolError   a message that this version does not understand
 """
 
@@ -39,6 +40,10 @@ class NativeError(CoreError):
 
 class ShimGone(CoreError):
     """The shim of a pod has exited, or its socket does not exist."""
+
+
+class ShimSilent(CoreError, TimeoutError):
+    """The shim of a pod does not answer in time. Its containers may run on."""
 
 
 class ProtocolError(CoreError):

@@ -11,17 +11,22 @@ import math
 import os
 import select
 import socket
+import struct
 from collections import deque
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 from kubelite.core import protocol
-from kubelite.core.errors import NativeError, ProtocolError, ShimGone
+from kubelite.core.errors import NativeError, ProtocolError, ShimGone, ShimSilent
 from kubelite.core.protocol import LogRotation, Message, Packet, Process, Role, Started, StartFlag
 
 _SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
 _STREAM = (Message.DATA, Message.END)
 _PROGRAM = os.path.join(os.path.dirname(os.path.dirname(__file__)), "bin", "kubelite-shim")
+ANSWER_SECONDS = 10
+"""How long a shim may take for what it answers at once."""
+_SEND_LIMIT = struct.pack("ll", ANSWER_SECONDS, 0)
+"""The same for what is sent, and for the connection, as a struct timeval."""
 _DISCONNECTED = (ConnectionResetError, BrokenPipeError, ConnectionRefusedError, FileNotFoundError)
 
 
@@ -34,7 +39,12 @@ class Launched(NamedTuple):
 
 
 class Shim:
-    """One connection to a shim. Close it, or use it in a ``with`` statement."""
+    """One connection to a shim. Close it, or use it in a ``with`` statement.
+
+    ``patience``: the seconds that it may take for what it answers at once.
+    """
+
+    patience: float = ANSWER_SECONDS
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
@@ -62,10 +72,14 @@ class Shim:
     # -- packets ---
 
     def ask(self, type: Message, body: bytes = b"", fds: Sequence[int] = (), flags: int = 0) -> int:
-        """Sends a request; returns its sequence number, which the answer, if any, repeats."""
+        """Sends a request; returns its sequence number, which the answer, if any, repeats. Raises
+        ShimGone, ShimSilent.
+        """
         self._seq += 1
         try:
             socket.send_fds(self._sock, [protocol.pack(type, self._seq, body, flags)], fds)
+        except BlockingIOError as error:
+            raise _silent() from error
         except _DISCONNECTED as error:
             raise ShimGone("the shim has exited") from error
         return self._seq
@@ -87,11 +101,13 @@ class Shim:
         return protocol.unpack(data), fds
 
     def answer(self, seq: int, timeout: float | None = None) -> tuple[Packet, list[int]]:
-        """The answer to request ``seq``. Raises NativeError for ERROR, TimeoutError, ShimGone."""
+        """The answer to request ``seq``. Raises NativeError for ERROR, ShimSilent after ``timeout``
+        seconds, ShimGone.
+        """
         while seq not in self._answers:
             received = self.receive(timeout)
             if received is None:
-                raise TimeoutError("the shim does not answer")
+                raise _silent()
             if received[0].type in _STREAM:
                 self._streamed.append(received[0])
             else:
@@ -120,9 +136,7 @@ class Shim:
             raise TimeoutError("the process sends nothing")
         return received[0]
 
-    def _expect(
-        self, seq: int, type: Message, timeout: float | None = None
-    ) -> tuple[Packet, list[int]]:
+    def _expect(self, seq: int, type: Message, timeout: float | None) -> tuple[Packet, list[int]]:
         packet, fds = self.answer(seq, timeout)
         if packet.type != type:
             _close_all(fds)
@@ -166,18 +180,22 @@ class Shim:
 
     def hello(self) -> int:
         """Negotiates the version; returns the pid of the shim."""
-        packet, _ = self._expect(self.ask(Message.HELLO, protocol.hello()), Message.HELLO)
+        packet, _ = self._expect(
+            self.ask(Message.HELLO, protocol.hello()), Message.HELLO, self.patience
+        )
         return int.from_bytes(packet.body[4:8], "little")
 
     def signal(self, id: str, number: int) -> None:
         """Sends a signal. Raises NativeError: ESRCH when the process has exited, ENOENT for an
         unknown id.
         """
-        self._expect(self.ask(Message.SIGNAL, protocol.signal(id, number)), Message.OK)
+        self._expect(
+            self.ask(Message.SIGNAL, protocol.signal(id, number)), Message.OK, self.patience
+        )
 
     def processes(self) -> list[Process]:
-        """Every process of the shim: pause, containers, exec sessions."""
-        packet, _ = self._expect(self.ask(Message.STATE), Message.STATE)
+        """Every process of the shim: pause, containers, exec sessions. Raises ShimSilent."""
+        packet, _ = self._expect(self.ask(Message.STATE), Message.STATE, self.patience)
         return protocol.read_processes(packet.body)
 
     def ask_wait(self, id: str) -> int:
@@ -191,14 +209,16 @@ class Shim:
 
     def acknowledge(self, id: str) -> None:
         """The exit of ``id`` is recorded: the shim may drop it."""
-        self._expect(self.ask(Message.ACK, protocol.identity(id)), Message.OK)
+        self._expect(self.ask(Message.ACK, protocol.identity(id)), Message.OK, self.patience)
 
     def attach(self, id: str, streams: int) -> None:
         """The connection carries the streams of ``id`` from now on: bit 0 its input, 1 and 2 its
         outputs, read with :meth:`stream`. Closing it does not affect the process. Raises
         NativeError.
         """
-        self._expect(self.ask(Message.ATTACH, protocol.attach(id, streams)), Message.OK)
+        self._expect(
+            self.ask(Message.ATTACH, protocol.attach(id, streams)), Message.OK, self.patience
+        )
 
     def say_care(self, needed: bool) -> None:
         """The pod needs care, which this connection gives until it is closed; or it needs none.
@@ -208,7 +228,11 @@ class Shim:
 
     def shutdown(self) -> None:
         """Kills all processes and ends the shim, without its care command."""
-        self._expect(self.ask(Message.SHUTDOWN), Message.OK)
+        self._expect(self.ask(Message.SHUTDOWN), Message.OK, self.patience)
+
+
+def _silent() -> ShimSilent:
+    return ShimSilent("the shim does not answer")
 
 
 def _close_all(fds: Sequence[int]) -> None:
@@ -235,11 +259,15 @@ def connect(directory: int, name: str = "shim.sock") -> Shim:
     """Connects to the socket ``name`` in a directory, given as a descriptor: paths of sockets are
     limited to 108 bytes.
 
-    Raises ShimGone when the shim does not listen.
+    Raises ShimGone when the shim does not listen, ShimSilent when it takes no connection.
     """
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _SEND_LIMIT)
     try:
         sock.connect(f"/proc/self/fd/{directory}/{name}")
+    except BlockingIOError as error:
+        sock.close()
+        raise _silent() from error
     except OSError as error:
         sock.close()
         raise ShimGone("the shim has exited") from error

@@ -399,6 +399,10 @@ STATE_OF_THE_ROOT = {
         off="a record judged before its lock is held: the second up destroys the pod of the first, "
         "and a down overwrites what another command has recorded",
     ),
+    "a shim that is stopped or stuck": Row(
+        (f"{PARALLEL}::test_a_shim_that_does_not_answer_is_not_waited_for",),
+        off="a look that waits for its answer never ends",
+    ),
     "the clock is set, forwards or back, during back-off, deadlines and initial delays": Row(
         (
             f"{CLOCK}::test_a_back_off_is_never_longer_than_the_longest",

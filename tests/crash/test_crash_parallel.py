@@ -17,10 +17,13 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from kubelite.core.errors import ShimSilent
+from kubelite.core.shim import Shim
 from kubelite.node.kubelet.act import pod_events
 from kubelite.node.kubelet.pods.pods import Pods
 from kubelite.node.runtime.errors import Conflict, NotFound, NotRunning
 from kubelite.node.runtime.ledger import Ledger
+from kubelite.node.runtime.observe import LOOK_SECONDS
 from kubelite.node.runtime.records import ContainerRecord, PodRecord
 from kubelite.objects.pod.pod import Pod
 from kubelite.objects.rules.pods import defaults
@@ -290,3 +293,38 @@ def test_a_killed_up_of_another_manifest_is_taken_away(tmp_path: Path) -> None:
     (record,) = Ledger(made.home).pods()
     assert re.search(b'"new"', bytes(record.pod))
     Pods(made.home).down("default", "p", grace=0, report=quiet)
+
+
+def test_a_shim_that_does_not_answer_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A start is on record whose answer nobody has seen, and the shim is stopped: looks say what
+    there is on record, other verbs say that it does not answer, and down kills it.
+    """
+    made = ward(tmp_path)
+    before = snapshot(tmp_path / "k")
+    monkeypatch.setattr(Shim, "patience", 1)
+    assert ended(child(lambda: made.verb("up", made.fate(until="flush record")))) == -signal.SIGKILL
+    (record,) = Ledger(made.home).pods()
+    sandbox = Ledger(made.home).sandbox(record.uid)
+    assert sandbox is not None
+    os.kill(sandbox.shim_pid, signal.SIGSTOP)
+    queries = Pods(made.home).queries
+    looks = (
+        lambda: queries.list(None),
+        lambda: queries.inspect("default", "p"),
+        lambda: list(queries.logs("default", "p", "init")),
+        lambda: queries.stats("default", "p"),
+    )
+    for look in looks:
+        assert ended(child(look), 3 * LOOK_SECONDS + SECONDS / 5) == 0
+
+    def stop() -> None:
+        with pytest.raises(ShimSilent):
+            made.verb("stop")
+
+    assert ended(child(stop)) == 0
+    assert ended(child(lambda: made.verb("down"))) == 0
+    assert made.get() is None
+    made.end_agent()
+    made.until(lambda: difference(before, snapshot(tmp_path / "k")) == [], "nothing is left")

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from signal import SIGKILL
 from typing import NamedTuple
 
-from kubelite.core.errors import CoreError
+from kubelite.core.errors import CoreError, ShimSilent
 from kubelite.core.protocol import Process, ProcessState
 from kubelite.lib.files import names
 from kubelite.node.cgroup.tree import CgroupTree
@@ -26,6 +26,8 @@ from kubelite.node.runtime.records import (
     without_process,
 )
 
+LOOK_SECONDS = 1
+"""How long a look at a pod waits for its shim."""
 _MIN_FREE_BYTES = 128 << 10
 """Free bytes below which a disk counts as full; a shim writes at most a quarter at once."""
 
@@ -39,9 +41,12 @@ class _ShimReport(NamedTuple):
     processes: dict[str, Process]
 
 
-def observe(home: Home, ledger: Ledger, pod: PodRecord) -> ObservedPod:
+def observe(home: Home, ledger: Ledger, pod: PodRecord, *, only_looks: bool = False) -> ObservedPod:
     """Reads records and /proc; asks the shim only where a record is unfinished or an exit is not
     recorded. Changes nothing.
+
+    Raises ShimSilent where the shim does not answer; whoever ``only_looks``, and decides nothing,
+    gets what there is without it.
     """
     uid = pod.uid
     sandbox = ledger.sandbox(uid)
@@ -56,7 +61,7 @@ def observe(home: Home, ledger: Ledger, pod: PodRecord) -> ObservedPod:
         any(_is_unfinished(record, exits, alive) for record in latest.values())
         or (alive and _is_full(home.logs))
     ):
-        report = _ask(home, uid)
+        report = _look(home, uid) if only_looks else _ask(home, uid)
         exits, history = _ends(ledger, uid)
     finished = {attempt.id: attempt for attempts in history.values() for attempt in attempts}
     containers = (
@@ -103,10 +108,20 @@ def _is_full(directory: str) -> bool:
     return free.f_bavail * free.f_frsize < _MIN_FREE_BYTES or free.f_favail == 0
 
 
-def _ask(home: Home, uid: str) -> _ShimReport:
+def _look(home: Home, uid: str) -> _ShimReport:
+    try:
+        return _ask(home, uid, LOOK_SECONDS)
+    except ShimSilent:
+        return _ShimReport(True, {})
+
+
+def _ask(home: Home, uid: str, patience: float | None = None) -> _ShimReport:
     try:
         with sandboxes.connect(home, uid) as shim:
+            shim.patience = patience or shim.patience
             return _ShimReport(True, {process.id: process for process in shim.processes()})
+    except ShimSilent:
+        raise
     except CoreError:
         return _ShimReport(False, {})
 

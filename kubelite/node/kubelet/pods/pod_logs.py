@@ -37,7 +37,9 @@ def _is_running_check(
         if ledger.pod(pod.uid) is None:
             return False
         return any(
-            s.running for s in observe(home, ledger, pod).containers if s.record.name == container
+            s.running
+            for s in observe(home, ledger, pod, only_looks=True).containers
+            if s.record.name == container
         )
 
     return more
@@ -63,7 +65,7 @@ def _place(
     observed = next(
         (
             observed
-            for observed in observe(home, ledger, pod).containers
+            for observed in observe(home, ledger, pod, only_looks=True).containers
             if observed.record.name == container
         ),
         None,

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from kubelite.core.errors import NativeError
+from kubelite.core.errors import NativeError, ShimSilent
 from kubelite.lib.files import FileLock
 from kubelite.node.cgroup.detect import read_world
 from kubelite.node.cgroup.tree import CgroupTree
@@ -266,7 +266,8 @@ class Pods:
         agent_control.notify(self._home, record.uid)
         from kubelite.node.runtime.removal import remove_pod
 
-        self._end(record, grace)
+        with contextlib.suppress(ShimSilent):  # it is killed, and all of the pod with it
+            self._end(record, grace)
         remove_pod(self._home, self._ledger, record, self._trace)
         lock.remove()
         self._close_home()

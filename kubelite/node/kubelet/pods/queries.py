@@ -283,7 +283,7 @@ class PodQueries:
 
     def observe(self, record: PodRecord) -> ObservedPod:
         """What is there of a pod."""
-        return observe(self._home, self._ledger, record)
+        return observe(self._home, self._ledger, record, only_looks=True)
 
     def running(self, record: PodRecord, container: str) -> ObservedContainer:
         """A running container. Raises NotFound, NotRunning."""
