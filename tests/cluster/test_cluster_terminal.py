@@ -157,6 +157,22 @@ def test_tools_of_the_machine_are_kept_from_a_container_that_could_trace_them(
     eventually(lambda: "may trace them" in message(tools, "open"))
 
 
+@pytest.mark.skipif(
+    not Path("/sys/fs/cgroup/devices").is_dir(), reason="needs v1's hierarchy of devices"
+)
+def test_a_privileged_ephemeral_container_opens_devices_and_nobody_else_does(
+    tools: Cluster,
+) -> None:
+    """The pod has no privileged container: its own list of devices stays for the others."""
+    read = "mknod /tmp/kmsg c 1 11 && dd if=/tmp/kmsg of=/dev/null bs=8k count=1 iflag=nonblock"
+    words = ["debug", "tools", "--image=host", "--profile=sysadmin", "-c", "root"]
+    tools.kubectl(*words, "--", "sh", "-c", f"{read} && echo read; sleep 1000")
+    eventually(lambda: "running" in ephemeral(tools, "root")["state"])
+    eventually(lambda: "read" in tools.kubectl("logs", "tools", "-c", "root").stdout)
+    refused = tools.kubectl("exec", "tools", "-c", "main", "--", "sh", "-c", read, check=False)
+    assert refused.returncode != 0 and "Operation not permitted" in refused.stderr
+
+
 def test_cp_there_and_back(tools: Cluster, tmp_path: Path) -> None:
     source = tmp_path / "source"
     (source / "below").mkdir(parents=True)

@@ -188,12 +188,19 @@ class CgroupTree:
             hand_down(f"{group}cgroup.subtree_control", branch.fd, f"+{controller}")
 
     def make_container(
-        self, uid: str, name: str, control_writes: Sequence[ControlWrite]
+        self,
+        uid: str,
+        name: str,
+        control_writes: Sequence[ControlWrite],
+        *,
+        all_devices: bool = False,
     ) -> Membership:
         """Makes the container's groups below the pod's and opens them.
 
         Where a hierarchy only limits and the container has no limit in it, the container enters the
-        pod's group. Raises LimitRefused, CgroupError; then the container has no groups.
+        pod's group; with ``all_devices`` that of all pods in v1's hierarchy of devices, since a
+        list of the pod's holds for all below it, and a wider one for what runs in it already.
+        Raises LimitRefused, CgroupError; then the container has no groups.
         """
         self._open()
         pod = self.group(uid)
@@ -213,7 +220,9 @@ class CgroupTree:
                 if branch.v2:
                     directory = os.open(group, DIRECTORY, dir_fd=branch.fd)
                 else:
-                    open_tasks(fds, branch, group if own else pod, optional=not own)
+                    is_open = all_devices and branch.hierarchy.controllers == {"devices"}
+                    place = group if own else "." if is_open else pod
+                    open_tasks(fds, branch, place, optional=not own)
             return Membership(tuple(fds), directory, tuple(self._write(group, control_writes)))
         except BaseException as error:
             Membership(tuple(fds), directory).close()

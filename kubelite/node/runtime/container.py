@@ -9,6 +9,7 @@ import errno
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import NamedTuple
 
 from kubelite.core.errors import NativeError
@@ -98,8 +99,15 @@ class Containers:
         holds a process from a start we never got an answer for.
         """
         uid = self._pod.uid
+        make = partial(
+            self._tree.make_container,
+            uid,
+            name,
+            inputs.control_writes,
+            all_devices=inputs.all_devices,
+        )
         try:
-            return self._tree.make_container(uid, name, inputs.control_writes)
+            return make()
         except CgroupError:
             if name not in self._tree.containers(uid):
                 raise
@@ -107,7 +115,7 @@ class Containers:
             self._tree.remove_container(uid, name, timeout=0.1)
         except GroupBusy:
             return self._tree.join(uid, name)
-        return self._tree.make_container(uid, name, inputs.control_writes)
+        return make()
 
     def request_start(
         self,

@@ -134,7 +134,8 @@ class StartInputs(NamedTuple):
     manifest declares, for ``$(VAR)`` in mounts; ``covers`` are paths of the host hidden from it;
     ``message_path`` is the path inside of its termination message, "" for none; ``stop_signal``
     the image's, by number, 0 for none; ``target`` is the id of the container whose processes it
-    sees, "" where it has a pid namespace of its own or the pod's.
+    sees, "" where it has a pid namespace of its own or the pod's; ``all_devices``: it may open
+    devices that the pod as a whole may not.
     """
 
     name: str
@@ -155,6 +156,7 @@ class StartInputs(NamedTuple):
     message_path: str = ""
     stop_signal: int = 0
     target: str = ""
+    all_devices: bool = False
 
 
 class RootFs(NamedTuple):

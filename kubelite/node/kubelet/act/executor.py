@@ -344,6 +344,8 @@ class Executor:
         if container.image not in context.images:
             context.images.update(_resolve_images(state, images.only(state.pod, container)))
         inputs = container_inputs(context, container)
+        # What the pod may open was settled without it.
+        inputs = inputs._replace(all_devices=inputs.security.privileged)
         running = [observed.record for observed in state.observed.containers if observed.running]
         if inputs.shared.share_pid or inputs.shared.host_pid:
             refuse_exposed_host(inputs, running)
