@@ -60,6 +60,7 @@ bench: build
 
 soak: kills
 	KUBELITE_RANDOM_KILLS=$(KILLS) KUBELITE_SEED=$(shell date +%Y%m%d) $(PYTHON) -m pytest -q -rP tests/crash/test_crash_random.py
+	KUBELITE_EVERY_ACT=1 $(PYTHON) -m pytest -q tests/crash/test_crash_reboot.py
 
 # A week of a busy machine: pods that come and go, 100,000 of them. Some hours.
 #     make churn   make churn PODS=1000

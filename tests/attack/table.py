@@ -412,7 +412,11 @@ STATE_OF_THE_ROOT = {
         off="the wall time of the same record, moved by a year",
     ),
     "the machine goes down at any moment": Row(
-        (f"{REBOOT}::test_a_reboot_at_each_act_of_an_up",),
+        (
+            f"{REBOOT}::test_a_reboot_at_each_act_of_an_up",
+            f"{REBOOT}::test_a_reboot_at_each_act_of_another_verb",
+            f"{REBOOT}::test_a_reboot_while_something_is_executed",
+        ),
         off="without the agent of the next boot no container is started again",
     ),
     "pods that come and go without end": Row(
@@ -436,6 +440,7 @@ STATE_OF_THE_ROOT = {
             f"{AGENT}::test_agents_that_are_killed_again_and_again",
             f"{AGENT}::test_an_agent_that_finds_no_memory",
             f"{AGENT}::test_many_pods_get_one_agent",
+            f"{AGENT}::test_an_agent_that_begins_while_another_is_stopped_stays_known",
             f"{AGENT}::test_a_reset_is_not_disturbed_by_those_who_call_for_an_agent",
         ),
         ("care",),

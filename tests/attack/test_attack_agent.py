@@ -19,6 +19,7 @@ import pytest
 
 from kubelite.node.kubelet.agent import agent_control
 from kubelite.node.kubelet.pods.pods import Pods
+from kubelite.node.runtime import processes
 from kubelite.node.runtime.ledger import Ledger
 from tests.attack.arena import Arena, memory_limit, pod
 from tests.e2e.world import alive, eventually, kill
@@ -158,6 +159,27 @@ def test_a_reset_is_not_disturbed_by_those_who_call_for_an_agent(
     time.sleep(2)
     assert not Path(arena.home.run).exists() and agent_control.running(arena.home) is None
     arena.home.make()
+
+
+def test_an_agent_that_begins_while_another_is_stopped_stays_known(
+    arena: Arena, tokens: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its record and its socket are not taken for those of the one before: nobody could stop it."""
+    first = up_with_agent(arena, tokens, "sleep 1000")
+    (record,) = Ledger(arena.home).pods()
+    kill_and_wait = processes.kill_and_wait
+
+    def followed(pid: int, ticks: int) -> None:
+        kill_and_wait(pid, ticks)
+        agent_control.ensure_agent(arena.home, record.uid)
+        eventually(lambda: agent_control.notify(arena.home, record.uid), "another listens", SECONDS)
+
+    monkeypatch.setattr(processes, "kill_and_wait", followed)
+    agent_control.stop_agent(arena.home)
+    monkeypatch.undo()
+    second = agent_control.running(arena.home)
+    assert second is not None and second.pid != first
+    assert agent_control.notify(arena.home, record.uid)
 
 
 def test_an_agent_whose_root_is_deleted_ends(arena: Arena, tokens: Path) -> None:

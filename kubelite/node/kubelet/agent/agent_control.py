@@ -86,9 +86,6 @@ def stop_agent(home: Home) -> None:
     record = running(home)
     if record is not None:
         kill_and_wait(record.pid, record.ticks)
-    for name in (SOCKET, RECORD):
-        with contextlib.suppress(OSError):
-            os.unlink(f"{home.run}/{name}")
 
 
 @contextlib.contextmanager
