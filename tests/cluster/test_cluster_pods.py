@@ -75,6 +75,42 @@ def test_a_pod_of_the_cluster_has_what_its_manifest_says(cluster):
     assert {"Scheduled", "Pulled", "Created", "Started"} <= reasons
 
 
+TOKENS = """
+apiVersion: v1
+kind: Pod
+metadata: {name: own}
+spec:
+  securityContext: {runAsUser: 1000}
+  terminationGracePeriodSeconds: 1
+  containers: [{name: a, image: host, command: [sleep, infinity]}]
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: others}
+spec:
+  terminationGracePeriodSeconds: 1
+  containers:
+  - {name: a, image: host, command: [sleep, infinity], securityContext: {runAsUser: 1000}}
+  - {name: b, image: host, command: [sleep, infinity], securityContext: {runAsUser: 2000}}
+"""
+
+
+def test_a_token_is_for_the_users_of_the_pod(cluster):
+    """Closed where they are one; where there are several, each of them reads it."""
+    cluster.kubectl("taint", "nodes", "--all", "node.kubernetes.io/not-ready-", check=False)
+    cluster.apply(TOKENS)
+    cluster.kubectl("wait", "--for=condition=Ready", "pod/own", "pod/others", "--timeout=30s")
+    path = "/var/run/secrets/kubernetes.io/serviceaccount/token"
+    script = f"stat -Lc '%a %u' {path}; head -c 3 {path}"
+    for pod, container, expected in (
+        ("own", "a", "600 1000\neyJ"),
+        ("others", "a", "644 0\neyJ"),
+        ("others", "b", "644 0\neyJ"),
+    ):
+        seen = cluster.kubectl("exec", pod, "-c", container, "--", "sh", "-c", script).stdout
+        assert seen == expected
+
+
 def test_names_of_services_resolve_inside(cluster):
     run_web(cluster)
     address = cluster.get("service", "web")["spec"]["clusterIP"]

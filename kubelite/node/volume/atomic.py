@@ -27,7 +27,10 @@ _NEXT_DATA = "..data_tmp"
 
 
 class Owner(NamedTuple):
-    """Who owns the files, where it is not the caller; ``group_reads`` opens them to that group."""
+    """Whose group the files have, where it is not the caller's; ``group_reads`` opens them to that
+    group. ``user`` owns the tokens. Of a volume that is for a user or a group, tokens are closed to
+    others (the kubelet's projected volumes).
+    """
 
     user: int = -1
     group: int = -1
@@ -37,9 +40,13 @@ class Owner(NamedTuple):
 def write(directory: str, payload: Mapping[str, File], owner: Owner | None = None) -> bool:
     """Makes ``directory`` contain exactly these files; returns whether anything changed.
 
-    ``directory`` exists and only the node writes in it. Raises VolumeError.
+    ``directory`` exists and only the node writes in it. Raises VolumeError, for a path that leads
+    out of it too.
     """
     owner = owner or Owner()
+    for path in payload:
+        if path.startswith("/") or ".." in path.split("/") or "\0" in path or not path:
+            raise VolumeError(f"cannot write volume {directory}: {path!r} is no path below it")
     try:
         current = _current(directory)
         if current is not None and _holds(current, payload, owner):
@@ -99,14 +106,17 @@ def _write_files(version: str, payload: Mapping[str, File], owner: Owner) -> Non
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         with open(os.open(f"{version}/{path}", flags, 0o600), "wb") as opened:
             opened.write(file.data)
-            if owner.user >= 0 or owner.group >= 0:
-                os.fchown(opened.fileno(), owner.user, owner.group)
+            user = owner.user if file.is_token else -1
+            if user >= 0 or owner.group >= 0:
+                os.fchown(opened.fileno(), user, owner.group)
             os.fchmod(opened.fileno(), _bits(file, owner))
 
 
 def _bits(file: File, owner: Owner) -> int:
     """The permission bits of a file; a group that owns the volume may read what the user may."""
-    return file.mode | (file.mode & 0o400) >> 3 if owner.group_reads else file.mode
+    is_closed = file.is_token and (owner.user >= 0 or owner.group >= 0)
+    mode = 0o600 if is_closed else file.mode
+    return mode | (mode & 0o400) >> 3 if owner.group_reads else mode
 
 
 def _swap(directory: str, version: str) -> None:

@@ -26,10 +26,13 @@ DEFAULT_TOKEN_SECONDS = 3600
 
 
 class File(NamedTuple):
-    """A file of a volume: its content and permission bits."""
+    """A file of a volume: its content and permission bits; those of a token depend on whom the
+    volume is for (``atomic.Owner``).
+    """
 
     data: bytes
     mode: int
+    is_token: bool = False
 
 
 Payload = dict[str, File]
@@ -142,7 +145,8 @@ def _projection(
         return _downward(projection.downward_api.items, mode, field)
     if (token := projection.service_account_token) is not None:
         seconds = token.expiration_seconds or DEFAULT_TOKEN_SECONDS
-        return {token.path: File(objects.token(token.audience or "", seconds).encode(), 0o600)}
+        issued = objects.token(token.audience or "", seconds)
+        return {token.path: File(issued.encode(), mode, is_token=True)}
     if (bundle := projection.cluster_trust_bundle) is not None:
         text = objects.trust_bundle(
             bundle.name or "", bundle.signer_name or "", bundle.label_selector

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kubelite.node.volume import atomic
-from kubelite.node.volume.errors import SourceNotReady
+from kubelite.node.volume.errors import SourceNotReady, VolumeError
 from kubelite.node.volume.payload import (
     File,
     is_made_of_objects,
@@ -93,7 +93,7 @@ def test_a_projected_volume_has_all_its_sources():
         "a": (b"1", 0o640),
         "my/key": (b"s3cr3t", 0o400),
         "labels": (b"value of labels", 0o640),
-        "token": (b"token for the API server 7200", 0o600),
+        "token": (b"token for the API server 7200", 0o640),
         "ca.crt": (b"-----BEGIN", 0o640),
     }
 
@@ -152,6 +152,32 @@ def test_modes_and_owner(tmp_path):
     assert (stat.S_IMODE(info.st_mode), info.st_gid) == (0o640, 1234)
     atomic.write(str(tmp_path), {"k": File(b"x", 0o400)})
     assert stat.S_IMODE(os.stat(tmp_path / "k").st_mode) == 0o400
+
+
+@pytest.mark.parametrize(
+    ("owner", "expected"),
+    [
+        (atomic.Owner(), (0o644, 0, 0)),
+        (atomic.Owner(1000), (0o600, 1000, 0)),
+        (atomic.Owner(-1, 1234, group_reads=True), (0o640, 0, 1234)),
+        (atomic.Owner(1000, 1234, group_reads=True), (0o640, 1000, 1234)),
+    ],
+)
+def test_a_token_is_for_those_whom_the_volume_is_for(tmp_path, owner, expected):
+    token = File(b"x", 0o644, is_token=True)
+    atomic.write(str(tmp_path), {"token": token, "ca.crt": File(b"y", 0o644)}, owner)
+    info, other = os.stat(tmp_path / "token"), os.stat(tmp_path / "ca.crt")
+    assert (stat.S_IMODE(info.st_mode), info.st_uid, info.st_gid) == expected
+    assert (stat.S_IMODE(other.st_mode), other.st_uid) == (0o644, 0)
+    assert not atomic.write(str(tmp_path), {"token": token, "ca.crt": File(b"y", 0o644)}, owner)
+
+
+@pytest.mark.parametrize("path", ["../k", "a/../../k", "/k", "", "k\0", ".."])
+def test_a_path_that_leads_out_is_refused(tmp_path, path):
+    (tmp_path / "v").mkdir()
+    with pytest.raises(VolumeError, match="no path below it"):
+        atomic.write(str(tmp_path / "v"), {path: File(b"x", 0o600)})
+    assert os.listdir(tmp_path / "v") == [] and os.listdir(tmp_path) == ["v"]
 
 
 @pytest.mark.parametrize("step", ["mkdir", "open", "symlink", "rename", "unlink", "rmtree"])

@@ -42,8 +42,10 @@ def gather_contents(context: PodContext) -> Contents:
 def write_contents(context: PodContext, contents: Contents, shim_pid: int) -> bool:
     """Writes them where they lie; returns whether anything changed. Raises VolumeError."""
     changed = False
-    group = container_config.fs_group(context.pod)
-    owner = atomic.Owner() if group is None else atomic.Owner(-1, group, group_reads=True)
+    user, group = container_config.fs_user(context.pod), container_config.fs_group(context.pod)
+    owner = atomic.Owner(
+        -1 if user is None else user, -1 if group is None else group, group_reads=group is not None
+    )
     for name, files in contents.items():
         place = context.volumes[name]
         # A tmpfs of the pod is mounted in its own mount namespace only, which the shim is in.

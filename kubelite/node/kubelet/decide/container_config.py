@@ -166,6 +166,19 @@ def fs_group(pod: Pod) -> int | None:
     return pod.spec.security_context.fs_group if pod.spec.security_context else None
 
 
+def fs_user(pod: Pod) -> int | None:
+    """The user whom tokens are for: the one ``runAsUser`` of all containers (kubelet,
+    ``FsUserFrom``).
+    """
+    shared = pod.spec.security_context
+    default = None if shared is None else shared.run_as_user
+    users = set()
+    for container in (*pod.spec.init_containers, *pod.spec.containers):
+        own = container.security_context
+        users.add(default if own is None or own.run_as_user is None else own.run_as_user)
+    return users.pop() if len(users) == 1 else None
+
+
 def any_privileged(pod: Pod) -> bool:
     """Whether any container is privileged."""
     containers = (*(pod.spec.init_containers), *pod.spec.containers)
