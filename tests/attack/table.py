@@ -33,6 +33,7 @@ AGENT, REBOOT = "attack/test_attack_agent", "crash/test_crash_reboot"
 CLOCK = "node/kubelet/test_kubelet_clock"
 STATE, PARALLEL = "attack/test_attack_state", "crash/test_crash_parallel"
 FAULTS, STEPS = "e2e/test_pod_life_faults", "crash/test_crash_steps"
+REGISTRY = "node/image/test_image_registry_hostile"
 UNPACK, ARCHIVE, STORE = (
     "node/image/test_image_unpack",
     "node/image/test_image_archive",
@@ -490,6 +491,16 @@ IMAGE = {
             f"{ARCHIVE}::test_documents_are_bounded",
         ),
         off="what stays below a limit arrives",
+    ),
+    "a registry that leads to this machine, never ends or nests": Row(
+        (
+            f"{REGISTRY}::test_a_redirect_to_this_machine_is_not_followed",
+            f"{REGISTRY}::test_a_token_service_on_this_machine_is_not_asked",
+            f"{REGISTRY}::test_redirects_without_end",
+            f"{REGISTRY}::test_an_answer_without_end",
+            f"{REGISTRY}::test_an_error_nested_without_end",
+        ),
+        off="a registry of this machine may lead anywhere on it",
     ),
     "CVE-2021-41190, CVE-2024-3727: one document taken for another, digests as paths": Row(
         (

@@ -14,8 +14,12 @@ from typing import NamedTuple
 import aiohttp
 
 from kubelite.node.image.oci import INDEX_TYPES, MANIFEST_TYPES
-from kubelite.node.image.registry.connection import Connection, RegistryRefusal
-from kubelite.node.image.unpack_limits import CHUNK, DOCUMENT_BYTES
+from kubelite.node.image.registry.connection import (
+    Connection,
+    RegistryRefusal,
+    read_document,
+)
+from kubelite.node.image.unpack_limits import CHUNK
 
 
 class Document(NamedTuple):
@@ -99,10 +103,8 @@ class RegistryClient:
     async def _document(self, path: str, headers: dict[str, str]) -> tuple[bytes, str]:
         async def read() -> tuple[bytes, str]:
             async with self._connection.request("GET", path, headers) as answer:
-                data = await answer.content.read(DOCUMENT_BYTES + 1)
-                while len(data) <= DOCUMENT_BYTES and not answer.content.at_eof():
-                    data += await answer.content.read(DOCUMENT_BYTES + 1)
-                if len(data) > DOCUMENT_BYTES:
+                data = await read_document(answer)
+                if data is None:
                     raise RegistryRefusal(200, f"{self._connection.name}: {path} is too large")
                 return data, answer.content_type
 

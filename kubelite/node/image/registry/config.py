@@ -70,7 +70,7 @@ def endpoints(reference: Reference, registries: Sequence[Registry]) -> list[Endp
     """The places to try for an image, in order. Raises PullError for a blocked registry."""
     registry = _matching(reference, registries)
     if registry is None:
-        return [_endpoint(reference.domain, reference.path, _is_loopback(reference.domain))]
+        return [_endpoint(reference.domain, reference.path, is_loopback(reference.domain))]
     if registry.blocked:
         message = f"registry {registry.prefix} is blocked in registries.conf"
         raise PullError("ErrImagePull", message)
@@ -105,14 +105,14 @@ def _is_below(reference: Reference, prefix: str) -> bool:
 
 def _split(text: str, insecure: bool) -> Endpoint:
     host, _, path = text.partition("/")
-    return _endpoint(host, path, insecure or _is_loopback(host))
+    return _endpoint(host, path, insecure or is_loopback(host))
 
 
 def _endpoint(host: str, path: str, insecure: bool) -> Endpoint:
     return Endpoint(DOCKER_HUB if host == DEFAULT_DOMAIN else host, path, insecure)
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
     """Registries on this machine need no TLS, as in docker."""
     name = host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host
     return name == "localhost" or name.startswith("127.") or name == "[::1]"

@@ -2,12 +2,17 @@
 
 The protocol is OCI distribution 1.1. Credentials go only to the registry itself and to the token
 service that it names over HTTPS; an upload or a redirect that leads to another host takes none
-along.
+along. What a registry names leads to no address of this machine or its link, unless it is there
+itself: it could ask for what listens there. Of no answer more is read than a document may have.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import ipaddress
+import json
+import socket
 import ssl
 from collections.abc import (
     AsyncIterable,
@@ -24,16 +29,26 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import aiohttp
+from aiohttp.abc import ResolveResult
+from aiohttp.resolver import ThreadedResolver
+from yarl import URL
 
+from kubelite.lib.addresses import is_allowed, is_allowed_host
 from kubelite.node.image.errors import PullError, quoted
+from kubelite.node.image.registry import config
 from kubelite.node.image.registry.auth import Challenge, Credentials, challenges
 from kubelite.node.image.registry.config import Endpoint
+from kubelite.node.image.unpack_limits import DOCUMENT_BYTES
 
 ATTEMPTS = 5
 FIRST_DELAY, MAX_DELAY = 0.5, 30.0
 CONNECT_SECONDS, IDLE_SECONDS = 15.0, 60.0
 LATER = (408, 429, 500, 502, 503, 504)
 _USER_AGENT = "kubelite"
+REDIRECTS = 10
+_REDIRECTED = (301, 302, 303, 307, 308)
+_CREDENTIALS = "Authorization"
+_NOT_THERE = "an address of this machine or its link"
 _HINTS = {
     "pull": "log in with docker or podman, or give the pod imagePullSecrets",
     "pull,push": "log in with docker or podman, as a user who may write there",
@@ -90,7 +105,9 @@ class Connection:
 
     async def __aenter__(self) -> Connection:
         timeout = aiohttp.ClientTimeout(sock_connect=CONNECT_SECONDS, sock_read=IDLE_SECONDS)
+        self._resolver = _Resolver()
         self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(resolver=self._resolver),
             timeout=timeout,
             trust_env=True,
             auto_decompress=False,
@@ -169,20 +186,15 @@ class Connection:
         host, repository = self._endpoint.host, self._endpoint.path
         is_given = path.startswith(("http://", "https://"))
         if authorization and (not is_given or urlsplit(path).netloc == host):
-            sent["Authorization"] = authorization
+            sent[_CREDENTIALS] = authorization
 
         async def opened(url: str) -> aiohttp.ClientResponse:
-            assert self._session is not None
-            return await self._session.request(
-                method,
-                url,
-                headers=sent,
-                data=body() if body else None,
-                ssl=not self._endpoint.insecure,
-            )
+            return await self._followed(method, URL(url), sent, body)
 
         if is_given:
-            return await opened(path)
+            given = URL(path, encoded=True)
+            self._check_target(given)
+            return await self._followed(method, given, sent, body)
         try:
             return await opened(f"{self._scheme}://{host}/v2/{repository}/{path}")
         except (aiohttp.ClientConnectorError, aiohttp.ServerDisconnectedError) as error:
@@ -191,6 +203,52 @@ class Connection:
                 raise
             self._scheme = "http"
             return await opened(f"http://{host}/v2/{repository}/{path}")
+
+    async def _followed(
+        self, method: str, url: URL, headers: dict[str, str], body: Body | None
+    ) -> aiohttp.ClientResponse:
+        """The answer at the end of redirects. Raises RegistryRefusal for one that leads astray."""
+        assert self._session is not None
+        for _ in range(REDIRECTS):
+            answer = await self._session.request(
+                method,
+                url,
+                headers=headers,
+                data=body() if body else None,
+                ssl=not self._endpoint.insecure,
+                allow_redirects=False,
+            )
+            where = answer.headers.get("Location")
+            if answer.status not in _REDIRECTED or where is None:
+                return answer
+            answer.close()
+            target = self._target(url, where)
+            self._check_target(target)
+            if target.origin() != url.origin():
+                headers = {name: value for name, value in headers.items() if name != _CREDENTIALS}
+            if answer.status == 303:
+                method, body = "GET", None
+            url = target
+        raise RegistryRefusal(200, f"{self.name} redirects without end")
+
+    def _target(self, url: URL, where: str) -> URL:
+        try:
+            return url.join(URL(where, encoded=True))
+        except ValueError:
+            raise RegistryRefusal(200, f"{self.name} leads to {quoted(where[:200])}") from None
+
+    def _check_target(self, target: URL) -> None:
+        """Raises RegistryRefusal for a place that the registry may not name."""
+        if target.scheme not in ("http", "https") or not target.host:
+            raise RegistryRefusal(200, f"{self.name} leads to {quoted(str(target)[:200])}")
+        host = self._endpoint.host
+        own = URL(f"{target.scheme}://{host}").origin()
+        if target.origin() == own or config.is_loopback(host):
+            return
+        self._resolver.named.add(target.host)
+        with contextlib.suppress(ValueError):
+            if not is_allowed(ipaddress.ip_address(target.host)):
+                raise RegistryRefusal(200, f"{self.name} leads to {target.host}, {_NOT_THERE}")
 
     async def _next_header(
         self, offered: list[Challenge], refused: str, only_current: bool
@@ -242,6 +300,7 @@ class Connection:
         realm = parameters["realm"]
         if urlsplit(realm).scheme != "https" and not self._endpoint.insecure:
             raise RegistryRefusal(401, f"{self.name} names a token service without TLS: {realm}")
+        self._check_target(URL(realm))
         scope = parameters.get("scope") or f"repository:{self._endpoint.path}:{self._actions}"
         service = parameters.get("service", "")
         if credentials is not None and credentials.identity_token:
@@ -252,15 +311,17 @@ class Connection:
                 "refresh_token": credentials.identity_token,
                 "client_id": _USER_AGENT,
             }
-            request = self._session.post(realm, data=form)
+            request = self._session.post(realm, data=form, allow_redirects=False)
         else:
             headers = {"Authorization": credentials.basic} if credentials else {}
             query = [("service", service), *(("scope", part) for part in scope.split())]
-            request = self._session.get(realm, params=query, headers=headers)
+            request = self._session.get(realm, params=query, headers=headers, allow_redirects=False)
         async with request as answer:
             if answer.status != 200:
                 return ""
-            document = await answer.json(content_type=None)
+            document = await _parsed(answer)
+        if not isinstance(document, dict):
+            return ""
         token = document.get("token") or document.get("access_token")
         return str(token or "")
 
@@ -320,10 +381,44 @@ def _certificate_problem(error: aiohttp.ClientConnectorCertificateError) -> str:
     return str(problem)
 
 
+async def read_document(answer: aiohttp.ClientResponse) -> bytes | None:
+    """The body of an answer; None where it is longer than a document may be."""
+    data = await answer.content.read(DOCUMENT_BYTES + 1)
+    while len(data) <= DOCUMENT_BYTES and not answer.content.at_eof():
+        data += await answer.content.read(DOCUMENT_BYTES + 1)
+    return data if len(data) <= DOCUMENT_BYTES else None
+
+
+async def _parsed(answer: aiohttp.ClientResponse) -> Any:
+    """The JSON of an answer; None where it is none."""
+    try:
+        return json.loads(await read_document(answer) or b"null")
+    except (ValueError, RecursionError):
+        return None
+
+
+class _Resolver(ThreadedResolver):
+    """Names that a registry has named mean no address of this machine or its link either."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.named: set[str] = set()
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        infos = await super().resolve(host, port, family)
+        if host in self.named:
+            infos = [info for info in infos if is_allowed_host(info["host"].partition("%")[0])]
+            if not infos:
+                raise OSError(f"{host} is {_NOT_THERE}")
+        return infos
+
+
 async def _message(answer: aiohttp.ClientResponse) -> str:
     """What the registry says went wrong, as it stands in its errors document."""
     try:
-        document = await answer.json(content_type=None)
+        document = await _parsed(answer)
         texts = [str(error.get("message", "")) for error in document["errors"]]
     except (ValueError, LookupError, TypeError, AttributeError, aiohttp.ClientError):
         return ""

@@ -10,9 +10,10 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from kubelite.control.api.wire.allowed_addresses import is_allowed_host, resolve
+from kubelite.control.api.wire.allowed_addresses import resolve
 from kubelite.control.api.wire.documents import encode, load
 from kubelite.control.api.wire.status import StatusError
+from kubelite.lib.addresses import is_allowed_host
 from kubelite.lib.json import Object
 
 if TYPE_CHECKING:
