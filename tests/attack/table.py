@@ -625,6 +625,14 @@ SERVER = {
         ),
         off="the same proxy reaches an address that is allowed",
     ),
+    "nodes/proxy: whoever may read executes in any container by a WebSocket": Row(
+        (
+            "control/api/auth/test_api_attacks"
+            "::test_reading_through_a_nodes_proxy_executes_nothing",
+            "node/kubelet/test_kubelet_server_auth::test_what_leads_into_containers_is_no_reading",
+        ),
+        off="whoever may create does",
+    ),
     "X-Remote and Impersonate headers that a backend would believe": Row(
         (f"{STREAMS}::test_a_proxy_passes_on_what_it_is_given",),
         off="other headers of the same request go on",

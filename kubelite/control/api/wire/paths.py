@@ -15,6 +15,8 @@ from kubelite.control.api.wire.status import StatusError, bad_request
 _ESCAPE = re.compile(rb"%([0-9A-Fa-f]{2})")
 _NAMESPACE_PARTS = ("status", "finalize")
 _VERBS = {"POST": "create", "PUT": "update", "PATCH": "patch"}
+_COMMANDS = ("exec", "attach", "run", "portForward")
+"""Paths of a kubelet that lead into containers by any method: a WebSocket begins with GET."""
 CONNECT = ("exec", "attach", "portforward", "proxy")
 
 
@@ -86,7 +88,13 @@ def _resource(group: str, version: str, rest: list[str]) -> Target:
 
 
 def verb(method: str, target: Target, *, watching: bool) -> str:
-    """The verb that authorization and audit speak of. Empty for a method that means nothing."""
+    """The verb that authorization and audit speak of. Empty for a method that means nothing.
+
+    Whoever may only read through the proxy of a node executes nothing through it.
+    """
+    of_kubelet = target.rest if (target.plural, target.sub) == ("nodes", "proxy") else ""
+    if of_kubelet.strip("/").partition("/")[0] in _COMMANDS:
+        return "create"
     if target.sub in CONNECT:
         return (
             "create"

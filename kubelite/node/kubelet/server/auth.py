@@ -28,6 +28,8 @@ _SUBRESOURCES = {
     "healthz": "healthz",
     "configz": "configz",
 }
+_COMMANDS = ("exec", "attach", "run", "portForward")
+"""What leads into containers is no reading, though a WebSocket begins with GET."""
 _FINE_GRAINED = ("pods", "healthz", "configz")
 """Subresources since Kubernetes 1.33; whoever may ``proxy`` may these as well."""
 
@@ -139,8 +141,10 @@ def of_certificate(certificate: Mapping[str, Any] | None) -> User | None:
 
 def attributes(request: Request) -> tuple[str, tuple[str, ...]]:
     """The verb, and the subresources of ``nodes`` any of which is enough."""
-    verb = _VERBS.get(request.method, request.method.lower())
     first = request.path.strip("/").partition("/")[0]
+    verb = _VERBS.get(request.method, request.method.lower())
+    if first in _COMMANDS:
+        verb = "create"
     subresource = _SUBRESOURCES.get(first, "proxy")
     if subresource in _FINE_GRAINED:
         return verb, (subresource, "proxy")

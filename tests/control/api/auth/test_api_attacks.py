@@ -571,3 +571,18 @@ async def test_reading_is_not_more_than_asked(tmp_path: Path) -> None:
             await api.create(PODS, pod("later"))
             event = await watch.next() or {}
             assert names | {event["object"]["metadata"]["namespace"]} == {"default"}
+
+
+async def test_reading_through_a_nodes_proxy_executes_nothing(tmp_path: Path) -> None:
+    """As monitoring may: a WebSocket that begins with GET leads into any container otherwise."""
+    async with attacked(tmp_path) as (api, other):
+        await grant(api, "monitor", rule("get", "", "nodes/proxy"))
+        at = "/api/v1/nodes/n/proxy"
+        for command in ("exec", "attach", "run", "portForward"):
+            for rest in (f"/{command}/default/p/c", f"//{command}/default/p/c", f"/{command}"):
+                for path in (rest, rest.replace(command, f"%{ord(command[0]):x}{command[1:]}")):
+                    assert (await other.get(f"{at}{path}?cmd=id", **EVE)).code == 403, path
+        for rest in ("/metrics", "/pods", "/execute", "/containerLogs/exec/p/c"):
+            assert (await other.get(at + rest, **EVE)).code == 404, rest
+        await grant(api, "operator", rule("get create", "", "nodes/proxy"))
+        assert (await other.get(f"{at}/exec/default/p/c", **EVE)).code == 404
