@@ -281,6 +281,7 @@ def path_segment(text: str) -> list[str]:
     return problems + [f"may not contain '{character}'" for character in "/%" if character in text]
 
 
+@remember_short(4096)
 def is_latest_image(image: str) -> bool:
     """Whether the image is the latest of its name: by its tag, or without tag and digest. False
     for what is no reference at all.

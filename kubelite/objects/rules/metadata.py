@@ -66,9 +66,12 @@ def name(
 def contents(metadata: Object, path: Path) -> Iterator[Cause]:
     """Generation, labels, annotations, owners and finalizers."""
     yield from not_negative((*path, "generation"), metadata.get("generation"))
-    yield from labels(metadata.get("labels") or {}, (*path, "labels"))
-    yield from annotation_map(metadata.get("annotations") or {}, (*path, "annotations"))
-    yield from _owners(metadata.get("ownerReferences") or (), (*path, "ownerReferences"))
+    if given := metadata.get("labels"):
+        yield from labels(given, (*path, "labels"))
+    if given := metadata.get("annotations"):
+        yield from annotation_map(given, (*path, "annotations"))
+    if owners := metadata.get("ownerReferences"):
+        yield from _owners(owners, (*path, "ownerReferences"))
     for finalizer in metadata.get("finalizers") or ():
         yield from each_invalid((*path, "finalizers"), finalizer, names.qualified(finalizer))
 

@@ -7,6 +7,7 @@ the same revision. What a deleted object used is given back in the commit that r
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from kubelite.control.api.admission.usage import PLAIN, covers, unstated, usage_of
@@ -31,10 +32,7 @@ def account(counted: bool) -> Rule:
     raises StatusError 403. ``counted``: this server counts what a new quota covers.
     """
 
-    async def rule(attempt: Attempt) -> None:
-        await _account(attempt, counted)
-
-    return rule
+    return partial(_account, counted=counted)
 
 
 async def _account(attempt: Attempt, counted: bool) -> None:

@@ -35,7 +35,7 @@ from kubelite.control.api.wire import paths
 from kubelite.control.api.wire.answer import Answer, json_answer, warnings
 from kubelite.control.api.wire.aside import aside
 from kubelite.control.api.wire.attributes import AuditAttributes, AuthorizationAttributes
-from kubelite.control.api.wire.negotiation import is_plain, negotiate
+from kubelite.control.api.wire.negotiation import PLAIN, is_plain, negotiate
 from kubelite.control.api.wire.raw_request import AuditTrace
 from kubelite.control.api.wire.representation import represent
 from kubelite.control.api.wire.request import Query, Request
@@ -99,9 +99,8 @@ class App:
             return await self._answer(raw, AuditTrace())
         since, trace = datetime.now(UTC), AuditTrace()
         answer = await self._answer(raw._replace(read_body=trace.recording(raw.read_body)), trace)
-        attributes = trace.attributes or AuditAttributes(ANONYMOUS, raw.method.lower(), raw.path)
         try:
-            self._audit.note(attributes, raw, trace, answer, since)
+            self._audit.note(_audited(raw, trace), raw, trace, answer, since)
         except OSError as error:
             _log.error("the audit log cannot be written: %s", error)
         return answer
@@ -124,29 +123,20 @@ class App:
 
     async def _handle(self, raw: RawRequest, trace: AuditTrace) -> Answer | Stream:
         asker = await self._context.authenticator.identify(raw.credentials)
-        trace.attributes = AuditAttributes(asker, raw.method.lower(), raw.path)
+        trace.asker = asker
         await self._definitions.refresh()
         await self._context.authorizer.refresh(asker)
         user = impersonated(asker, raw.headers, self._context.authorizer)
         if user is not asker:
             await self._context.authorizer.refresh(user)
-            trace.attributes = trace.attributes._replace(impersonated=user)
+            trace.impersonated = user
         target = paths.parse(raw.path)
         if target is None:
             return await self._answer_path(user, raw, trace)
-        request = self._request(raw, await _query(raw), target, user, trace)
-        res = request.resource
-        place = (
-            request.verb,
-            raw.path,
-            res.group,
-            res.plural,
-            request.sub,
-            request.namespace,
-            request.name,
-        )
-        trace.attributes = AuditAttributes(asker, *place, trace.attributes.impersonated)
-        attributes = await aside(len(raw.query), attributes_of, request)
+        query = await _query(raw) if raw.query else Query({})
+        trace.request = request = self._request(raw, query, target, user, trace)
+        size = len(raw.query)
+        attributes = await aside(size, attributes_of, request) if size else attributes_of(request)
         classified = await self._classify(attributes)
         self._authorize(request, attributes, trace)
         long = request.verb == "watch" or request.sub in _RELAYED
@@ -170,7 +160,7 @@ class App:
         attributes = AuthorizationAttributes(user, raw.method.lower(), path=raw.path)
         self._authorize_path(attributes, raw, trace)
         seat = await self._flow.acquire(await self._classify(attributes))
-        query = await _query(raw)
+        query = await _query(raw) if raw.query else Query({})
         accept = raw.headers.get("Accept", "")
         try:
             return await self._nonresource.answer(raw.method, raw.path, query, accept)
@@ -202,7 +192,7 @@ class App:
             return answer
         if headers:
             answer = answer._replace(headers=(*answer.headers, *headers))
-        return await aside(len(answer.body), represent, answer, form)
+        return answer if form is PLAIN else await aside(len(answer.body), represent, answer, form)
 
     def _allows(self, attributes: AuthorizationAttributes, trace: AuditTrace) -> bool:
         allowed = self._context.authorizer.allows(attributes)
@@ -257,10 +247,27 @@ class App:
 
 async def _query(raw: RawRequest) -> Query:
     """The query parameters, which may have a megabyte."""
-    if not raw.query:
-        return Query({})
     parameters = await aside(len(raw.query), parse_qs, raw.query, keep_blank_values=True)
     return Query(parameters)
+
+
+def _audited(raw: RawRequest, trace: AuditTrace) -> AuditAttributes:
+    """What the rules of the audit log look at, as far as it became known."""
+    asker, request = trace.asker or ANONYMOUS, trace.request
+    if request is None:
+        verb = raw.method.lower()
+        return AuditAttributes(asker, verb, raw.path, impersonated=trace.impersonated)
+    return AuditAttributes(
+        asker,
+        request.verb,
+        raw.path,
+        request.resource.group,
+        request.resource.plural,
+        request.sub,
+        request.namespace,
+        request.name,
+        trace.impersonated,
+    )
 
 
 def _unknown(target: PathTarget) -> Resource:

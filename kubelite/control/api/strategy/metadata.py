@@ -58,5 +58,5 @@ def check_update(res: Resource, new: Object, old: Object) -> Iterator[Cause]:
 
 def _contents(res: Resource, metadata: Object) -> Iterator[Cause]:
     yield from contents(metadata, "metadata")
-    if res.crd is None and not rules_of(res).any_finalizer:
+    if metadata.get("finalizers") and res.crd is None and not rules_of(res).any_finalizer:
         yield from causes.of_rules(general.kube_finalizers(metadata, ("metadata",)))

@@ -39,11 +39,14 @@ def write_options(request: Request, *, is_apply: bool = False) -> WriteOptions:
     manager = query.text("fieldManager")
     validation = query.text("fieldValidation") or "Warn"
     force = query.flag("force")
-    problems = [
-        *_apply_problems(manager, "force" in query, is_apply=is_apply),
-        *_manager_problems(manager),
-        *dry_run_problems(dry_run),
-    ]
+    has_force = "force" in query
+    problems: list[Cause] = []
+    if is_apply or has_force:
+        problems += _apply_problems(manager, has_force, is_apply=is_apply)
+    if manager:
+        problems += _manager_problems(manager)
+    if dry_run:
+        problems += dry_run_problems(dry_run)
     if validation not in _VALIDATIONS:
         problems.append(causes.unsupported("fieldValidation", validation, ["", *_VALIDATIONS]))
     if problems:

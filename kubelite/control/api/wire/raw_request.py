@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
-    from kubelite.control.api.wire.attributes import AuditAttributes
+    from kubelite.control.api.wire.request import Request, User
 
 
 class Credentials(NamedTuple):
@@ -36,7 +36,9 @@ class AuditTrace:
     """What the audit log records of a request, filled in as it becomes known."""
 
     def __init__(self) -> None:
-        self.attributes: AuditAttributes | None = None
+        self.asker: User | None = None
+        self.impersonated: User | None = None
+        self.request: Request | None = None
         self.body = b""
         self.annotations: dict[str, str] = {}
 
