@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kubelite.objects.cel import checker, environments, types
+from kubelite.objects.cel import checker, environments, mentions, types
 from kubelite.objects.cel.syntax import UnreadableExpression, parse
 from kubelite.objects.cel.types import BOOL, DYN, INT, STRING, list_of, map_of, object_of
 
@@ -142,3 +142,36 @@ def test_the_types_of_a_schema():
     ):
         assert checker.check(expression, known).type == BOOL, expression
     assert checker.check("self.parts[0].m", known).problems[0].message == "undefined field 'm'"
+
+
+@pytest.mark.parametrize(
+    ("expression", "read"),
+    [
+        ("object.metadata.name != 'x'", {"object": {"metadata": {"name": None}}}),
+        ("has(object.spec)", {"object": {"spec": {}}}),
+        ("has(object.a.b) && object.a.b > 1", {"object": {"a": {"b": None}}}),
+        ("object == oldObject && object.a", {"object": None, "oldObject": None}),
+        ("object.l.all(i, has(i.a) && i.b == object.c)",
+         {"object": {"l": {"[]": {"a": {}, "b": None}}, "c": None}}),
+        ("object.l.filter(i, i.a).size() > 0", {"object": {"l": None}, "i": None}),
+        ("object.m['k'].a == 1", {"object": {"m": None}}),
+        ("1 +", None),
+    ],
+)  # fmt: skip
+def test_what_an_expression_reads(expression, read):
+    known = mentions.parts(expression)
+    if known is not None and read is not None and "i" not in read:
+        known = {name: below for name, below in known.items() if name != "i"}
+    assert known == read
+
+
+def test_a_value_is_reduced_to_what_is_read():
+    pod = {"spec": {"l": [{"a": 1, "b": 2}, "x"], "m": {"k": 1}, "n": None}, "status": {}}
+    for wanted, left in (
+        (None, pod),
+        ({"spec": {"l": {"[]": {"a": None}}}}, {"spec": {"l": [{"a": 1}, "x"]}}),
+        ({"spec": {}, "none": None}, {"spec": {}}),
+        ({"spec": {"l": {}, "m": {"[]": {}}, "n": {"x": None}}},
+         {"spec": {"l": [], "m": {"k": 1}, "n": None}}),
+    ):  # fmt: skip
+        assert mentions.reduced(pod, wanted) == left

@@ -32,7 +32,10 @@ SCALARS: dict[str, st.SearchStrategy[Any]] = {
     "meta.v1.Time": st.sampled_from(("2026-01-31T12:00:00Z", "2026-01-31", None)),
     "meta.v1.MicroTime": st.sampled_from(("2026-01-31T12:00:00.000001Z", "x", None)),
 }
-WRONG = st.sampled_from((None, 7, -0.5, "x", True, [], {}, [None], [[]], {"a": None}))
+# Each one anew: the next change may be inside.
+WRONG = st.sampled_from((None, 7, -0.5, "x", True, [], {}, [None], [[]], {"a": None})).map(
+    copy.deepcopy
+)
 _SERVERS = ("managedFields", "creationTimestamp", "uid", "resourceVersion", "deletionTimestamp")
 
 

@@ -12,12 +12,15 @@ import base64
 import binascii
 import re
 from datetime import datetime, timedelta
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from kubelite.control.api.schema.structural_schema import children
 from kubelite.lib.text_cache import remember_short
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from kubelite.control.api.schema.cel_text import Loop, Step
 
 Schema = dict[str, Any]
@@ -99,16 +102,20 @@ def named_steps(loops: tuple[Loop, ...], values: dict[str, Any]) -> int:
     """How many steps the loops of an expression take for values of its variables."""
     if not loops:
         return 0
-    largest = max((_largest(value) for value in values.values()), default=0)
+
+    @cache
+    def largest() -> int:
+        return max((_largest(value) for value in values.values()), default=0)
+
     return _steps(loops, {name: [value] for name, value in values.items()}, largest)
 
 
-def _steps(loops: tuple[Loop, ...], known: dict[str, list[Any]], largest: int) -> int:
+def _steps(loops: tuple[Loop, ...], known: dict[str, list[Any]], largest: Callable[[], int]) -> int:
     total = 0
     for loop in loops:
         holders = _reached(loop.path, known)
         if holders is None:
-            length, items = largest, []
+            length, items = largest(), []
         else:
             length = max(
                 (len(holder) for holder in holders if hasattr(holder, "__len__")), default=0

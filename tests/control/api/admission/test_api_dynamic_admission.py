@@ -239,7 +239,7 @@ def test_rules_match_resources(rule, sub, matches):
         **rule,
     }
     write = matching.Write("CREATE", pods, sub, "p", "default", {}, None, {})
-    assert (matching.matched_resource([whole], "Exact", write, [pods]) is pods) is matches
+    assert (matching.matched_resource([whole], "Exact", write, lambda: [pods]) is pods) is matches
 
 
 class Hook:

@@ -67,12 +67,19 @@ class Operation(NamedTuple):
     kind: str
 
 
+class Operations(list[Operation]):
+    """All of them, not told one by one when a test fails."""
+
+    def __repr__(self) -> str:
+        return f"{len(self)} operations"
+
+
 class World(NamedTuple):
     """A server with one object of each kind, and what it says it can do."""
 
     runner: asyncio.Runner
     api: Cluster
-    operations: list[Operation]
+    operations: Operations
 
 
 @pytest.fixture(scope="module")
@@ -86,14 +93,14 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
             runner.run(opened.__aexit__(None, None, None))
 
 
-async def _prepared(api: Cluster) -> list[Operation]:
+async def _prepared(api: Cluster) -> Operations:
     for obj in BASES.values():
         res = res_of(obj)
         root = f"/apis/{res.gv}" if res.group else f"/api/{res.version}"
         space = "/namespaces/default" if res.namespaced else ""
         (await api.create(f"{root}{space}/{res.plural}", obj)).ok()
     index = (await api.get("/openapi/v3")).ok()["paths"]
-    found: list[Operation] = []
+    found = Operations()
     for entry in index.values():
         found += _operations((await api.get(entry["serverRelativeURL"])).ok())
     assert len(found) > 500
@@ -128,7 +135,7 @@ class Sent(NamedTuple):
 
 
 @st.composite
-def requests(draw: st.DrawFn, operations: list[Operation]) -> Sent:
+def requests(draw: st.DrawFn, operations: Operations) -> Sent:
     operation = draw(st.sampled_from(operations))
     path = operation.path
     for name in ("namespace", "name", "path", "logpath"):

@@ -11,6 +11,7 @@ from typing import Any
 
 from kubelite.control.api.schema import cel
 from kubelite.lib.text_cache import LONGEST_EXPRESSION, remember_short
+from kubelite.objects.cel import mentions
 
 _TOKEN = re.compile(
     r"""(?P<text>[rRbB]{0,2}(?:\"\"\"[\s\S]*?\"\"\"|'''[\s\S]*?'''|"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'))
@@ -71,13 +72,15 @@ def as_maps(expression: str) -> str:
 class Scope:
     """The names that the expressions of one policy can use for one write.
 
-    ``variables`` of the policy are evaluated when they are first named.
+    A name whose value is a function, and the ``variables`` of the policy, are evaluated when they
+    are first named. Only what an expression reads of them is handed to it: the library makes
+    values of its own of all that it is given.
     """
 
     def __init__(
         self, names: dict[str, Any], variables: list[dict[str, Any]] | None = None
     ) -> None:
-        self._names = names
+        self._names = dict(names)
         self._expressions = {
             variable["name"]: variable["expression"] for variable in variables or ()
         }
@@ -88,11 +91,27 @@ class Scope:
         for name in _VARIABLE.findall(expression):
             if name not in self._values and name in self._expressions:
                 self._values[name] = self.evaluate(self._expressions[name])
-        names = {**self._names, "variables": self._values}
+        text = as_maps(expression)
         try:
-            return cel.run(as_maps(expression), names)
+            return cel.run(text, self._read(mentions.parts(text)))
         except (ValueError, TypeError, RuntimeError, LookupError, ArithmeticError) as error:
             raise EvaluationError(str(error).partition("\n")[0]) from error
+
+    def _read(self, wanted: mentions.Parts | None) -> dict[str, Any]:
+        """The names that an expression reads, with the parts of their values that it reads."""
+        values = {}
+        for name in (*self._names, "variables"):
+            if wanted is None or name in wanted:
+                below = None if wanted is None else wanted[name]
+                values[name] = mentions.reduced(self._value(name), below)
+        return values
+
+    def _value(self, name: str) -> Any:
+        if name == "variables":
+            return self._values
+        if callable(self._names[name]):
+            self._names[name] = self._names[name]()
+        return self._names[name]
 
     def holds(self, expression: str) -> bool:
         """Whether an expression is true. Raises EvaluationError, also for what is no boolean."""

@@ -12,7 +12,7 @@ from kubelite.control.api.wire.selectors import matcher
 from kubelite.lib.json import Object
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from kubelite.control.api.wire.resource import Resource
 
@@ -48,19 +48,19 @@ def is_exempt(res: Resource) -> bool:
 
 
 def matched_resource(
-    rules: Iterable[Object], policy: str, write: Write, versions: Sequence[Resource]
+    rules: Sequence[Object], policy: str, write: Write, versions: Callable[[], Iterable[Resource]]
 ) -> Resource | None:
     """The resource as which a write is matched by one of the rules; None for no match.
 
     ``policy`` Equivalent lets a rule about another version of the resource match too; ``versions``
-    are all that are served.
+    gives all that are served.
     """
-    listed = list(rules)
-    candidates = [write.resource]
-    if policy != "Exact":
-        candidates += [res for res in versions if res.gv != write.resource.gv]
-    for res in candidates:
-        if any(_fits(rule, write, res) for rule in listed):
+    if not rules:
+        return None
+    if any(_fits(rule, write, write.resource) for rule in rules):
+        return write.resource
+    for res in versions() if policy != "Exact" else ():
+        if res.gv != write.resource.gv and any(_fits(rule, write, res) for rule in rules):
             return res
     return None
 

@@ -7,6 +7,7 @@ Deny, Warn or Audit.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from kubelite.control.api.admission.dynamic import matching
@@ -157,10 +158,10 @@ async def _scopes(
     if resources is not None and _matched(attempt, write, resources) is None:
         return
     names: Object = {
-        "object": as_version(attempt.obj or None, matched),
-        "oldObject": as_version(attempt.old, matched),
-        "request": {**admission_request(attempt, matched), "object": None, "oldObject": None},
-        "namespaceObject": await _namespace_object(attempt),
+        "object": partial(as_version, attempt.obj or None, matched),
+        "oldObject": partial(as_version, attempt.old, matched),
+        "request": partial(request_of, attempt, matched),
+        "namespaceObject": await _namespace_object(attempt) if _asks_for_namespace(spec) else None,
         "params": None,
     }
     if not all_hold(spec.get("matchConditions"), Scope(names, spec.get("variables"))):
@@ -169,13 +170,27 @@ async def _scopes(
         yield Scope({**names, "params": params}, spec.get("variables"))
 
 
+def request_of(attempt: Attempt, matched: Resource) -> Object:
+    """What expressions may name as ``request``."""
+    return {**admission_request(attempt, matched), "object": None, "oldObject": None}
+
+
+def _asks_for_namespace(spec: Object) -> bool:
+    """Whether an expression of a policy may be about the namespace's object."""
+    return any(
+        "namespaceObject" in str(part)
+        for kind in ("matchConditions", "variables", "validations", "auditAnnotations", "mutations")
+        for part in spec.get(kind) or ()
+    )
+
+
 def _matched(attempt: Attempt, write: matching.Write, resources: Object) -> Resource | None:
     """The resource as which matchResources match a write; None for no match."""
     if not matching.selectors_match(
         resources.get("namespaceSelector"), resources.get("objectSelector"), write
     ):
         return None
-    versions = versions_of(attempt)
+    versions = partial(versions_of, attempt)
     policy = resources.get("matchPolicy") or "Equivalent"
     if matching.matched_resource(
         resources.get("excludeResourceRules") or (), policy, write, versions

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import base64
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
 from kubelite.control.api.admission.dynamic import matching
 from kubelite.control.api.admission.dynamic.expressions import EvaluationError, Scope, all_hold
-from kubelite.control.api.admission.dynamic.policies import versions_of
+from kubelite.control.api.admission.dynamic.policies import request_of, versions_of
 from kubelite.control.api.admission.dynamic.review import admission_request, as_version
 from kubelite.control.api.admission.dynamic.webhook_call import CallFailed, post
 from kubelite.control.api.patching import json_patch
@@ -80,6 +81,8 @@ async def _mutate_by(call: Call, attempt: Attempt) -> None:
 async def validate(configured: Configured, attempt: Attempt, write: matching.Write) -> None:
     """Calls the validating webhooks. Raises StatusError."""
     calls = _calls(configured.all("validatingwebhookconfigurations"), attempt, write)
+    if not calls:
+        return
     results = await asyncio.gather(*(_ask(call, attempt) for call in calls), return_exceptions=True)
     for result in results:
         if isinstance(result, BaseException):
@@ -99,7 +102,7 @@ def _calls(configurations: list[Object], attempt: Attempt, write: matching.Write
                 hook.get("rules") or (),
                 hook.get("matchPolicy") or "Equivalent",
                 write,
-                versions_of(attempt),
+                partial(versions_of, attempt),
             )
             if matched is not None and _conditions_hold(hook, attempt, matched):
                 calls.append(Call(configuration["metadata"]["name"], hook, matched))
@@ -110,9 +113,9 @@ def _conditions_hold(hook: Object, attempt: Attempt, matched: Resource) -> bool:
     if not hook.get("matchConditions"):
         return True
     names = {
-        "object": as_version(attempt.obj or None, matched),
-        "oldObject": as_version(attempt.old, matched),
-        "request": {**admission_request(attempt, matched), "object": None, "oldObject": None},
+        "object": partial(as_version, attempt.obj or None, matched),
+        "oldObject": partial(as_version, attempt.old, matched),
+        "request": partial(request_of, attempt, matched),
     }
     try:
         return all_hold(hook["matchConditions"], Scope(names))
