@@ -25,41 +25,41 @@ def parts(expression: str) -> Parts | None:
     """The parts by the names of variables: ``object.spec.replicas > 1`` reads ``{"object":
     {"spec": {"replicas": None}}}``; None where the text cannot be read here.
     """
-    found: Parts = {}
+    read: Parts = {}
     try:
-        _walk(parse(expression), found)
+        _walk(parse(expression), read)
     except (UnreadableExpression, RecursionError):
         return None
-    return found
+    return read
 
 
-def _walk(node: Node, found: Parts) -> None:
+def _walk(node: Node, read: Parts) -> None:
     if path := _path(node):
-        _merge(found, _nested(path, None))
+        _merge(read, _nested(path, None))
         return
     if node.kind == "call" and node.name == "has" and (path := _path(node.parts[0])):
-        _merge(found, _nested(path, {}))
+        _merge(read, _nested(path, {}))
         return
     if node.kind == "call" and node.name in _LOOPS and len(node.parts) == 2:
-        _walk_loop(node, found)
+        _walk_loop(node, read)
         return
     for part in (node.target, *node.parts):
         if part is not None:
-            _walk(part, found)
+            _walk(part, read)
 
 
-def _walk_loop(node: Node, found: Parts) -> None:
+def _walk_loop(node: Node, read: Parts) -> None:
     variable, body = node.parts
     inside: Parts = {}
     _walk(body, inside)
     of_item = inside.pop(variable.name, {})
-    _merge(found, inside)
+    _merge(read, inside)
     if node.target is None:
         return
     if path := _path(node.target):
-        _merge(found, _nested(path, {_ITEMS: of_item}))
+        _merge(read, _nested(path, {_ITEMS: of_item}))
     else:
-        _walk(node.target, found)
+        _walk(node.target, read)
 
 
 def _path(node: Node | None) -> list[str]:
@@ -77,14 +77,14 @@ def _nested(path: list[str], below: Parts | None) -> Parts:
     return below or {}
 
 
-def _merge(found: Parts, more: Parts) -> None:
+def _merge(read: Parts, more: Parts) -> None:
     for name, below in more.items():
-        if name not in found:
-            found[name] = below
+        if name not in read:
+            read[name] = below
         elif below is None:
-            found[name] = None
-        elif found[name] is not None:
-            _merge(found[name], below)
+            read[name] = None
+        elif read[name] is not None:
+            _merge(read[name], below)
 
 
 def reduced(value: Any, wanted: Parts | None) -> Any:
