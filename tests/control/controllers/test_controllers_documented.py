@@ -64,6 +64,7 @@ CONSTANTS: list[tuple[str, Any, Any]] = [
     ("HPA: longest stabilization window, s", behavior.LONGEST_WINDOW, 3600.0),
     # nodes
     ("node-monitor-grace-period, s", node_lifecycle.GRACE_SECONDS, 50.0),
+    ("node-startup-grace-period, s", node_lifecycle.STARTUP_GRACE_SECONDS, 60.0),
     ("PodGC: quarantine of a node that is gone, s", pod_gc.QUARANTINE_SECONDS, 40.0),
     ("terminated-pod-gc-threshold", pod_gc.MAX_FINISHED, 12500),
     ("PDB: an evicted pod is expected to go within, s", disruption.DELETION_SECONDS, 120.0),

@@ -81,6 +81,18 @@ def test_a_node_that_is_not_heard_of_is_lost_with_its_pods():
     assert (plan.steps, plan.wake_at) == ((), NOW + node_lifecycle.GRACE_SECONDS - 10)
 
 
+def test_a_node_that_never_reported_has_longer():
+    silent = node() | {"status": {}}
+    silent["metadata"]["creationTimestamp"] = format_time(NOW - 55)
+    plan = node_lifecycle.plan(FixedView([silent]), ("", "n"), NOW)
+    assert not [step for step in plan.steps if isinstance(step, Patch) and step.sub == "status"]
+    assert plan.wake_at == NOW + 5
+    silent["metadata"]["creationTimestamp"] = format_time(NOW - 60)
+    status, *_ = node_lifecycle.plan(FixedView([silent]), ("", "n"), NOW).steps
+    reasons = {row["reason"] for row in status.body["status"]["conditions"]}
+    assert reasons == {"NodeStatusNeverUpdated"}
+
+
 TAINT = {"key": "x", "effect": "NoExecute", "timeAdded": format_time(NOW - 5)}
 
 

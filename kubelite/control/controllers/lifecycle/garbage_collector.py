@@ -239,8 +239,9 @@ def _verdict(
     if "solid" in kinds:
         lost = {uid for uid, state in states.items() if state != "solid"}
         return (_without_owners(Dependent(resource, obj), lost),)
-    own, dependents = Dependent(resource, obj), dependents_of(view, uid_of(obj))
-    if "waiting" not in kinds or not dependents:
+    own = Dependent(resource, obj)
+    dependents = dependents_of(view, uid_of(obj)) if "waiting" in kinds else []
+    if not dependents:
         return (_delete(own, _own_policy(obj)),)
     # One that waits for this object, for which it waits: a circle, which ends here.
     circular = any(_waits_for_dependents(dependent.obj) for dependent in dependents)

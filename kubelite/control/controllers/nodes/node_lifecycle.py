@@ -34,6 +34,8 @@ from kubelite.control.controllers.view import View, on_node
 
 GRACE_SECONDS = 50.0
 """How long after its last Lease or status a node counts as lost (node-monitor-grace-period)."""
+STARTUP_GRACE_SECONDS = 60.0
+"""The same for a node that has never said whether it is ready (node-startup-grace-period)."""
 LEASE_NAMESPACE = "kube-node-lease"
 NOT_READY, UNREACHABLE = "node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"
 UNSCHEDULABLE = "node.kubernetes.io/unschedulable"
@@ -60,9 +62,9 @@ def plan(view: View, key: Key, now: float) -> Plan:
     node = view.get(NODES, *key)
     if node is None or is_deleting(node):
         return NOTHING
-    heard = _last_heard(view, node)
     conditions = list(status_of(node).get("conditions") or ())
-    if heard + GRACE_SECONDS <= now:
+    ends = _last_heard(view, node) + _grace(conditions)
+    if ends <= now:
         lost = _unknown_conditions(conditions, now)
         if lost != conditions:
             body = {"status": {"conditions": lost}}
@@ -70,7 +72,7 @@ def plan(view: View, key: Key, now: float) -> Plan:
             return Plan((write, *_lost_node_actions(view, node, conditions, now)))
         wake = None
     else:
-        wake = heard + GRACE_SECONDS
+        wake = ends
     return Plan((*_label_actions(node), *_taint_actions(node, conditions, now)), wake)
 
 
@@ -162,6 +164,11 @@ def _lost_node_actions(
         yield Patch(PODS, namespace_of(pod), name_of(pod), body, "strategic", "status")
         described = with_type(pod, "v1", "Pod")
         yield Emit(described, "Warning", "NodeNotReady", "Node is not ready")
+
+
+def _grace(conditions: Sequence[Obj]) -> float:
+    has_reported = find(conditions, "Ready") is not None
+    return GRACE_SECONDS if has_reported else STARTUP_GRACE_SECONDS
 
 
 def _last_heard(view: View, node: Obj) -> float:
