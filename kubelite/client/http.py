@@ -16,6 +16,7 @@ from yarl import URL
 from kubelite.client.errors import BadKubeconfig, Unreachable, error_for
 from kubelite.client.kubeconfig import ClusterAccess
 from kubelite.client.transport import Call, Pieces, Reply
+from kubelite.lib import tls_buffer
 
 CONNECT_SECONDS = 10.0
 ANSWER_SECONDS = 65.0  # a server gives up on an ordinary request after 60
@@ -114,6 +115,7 @@ class HttpTransport:
 
     def _opened(self) -> aiohttp.ClientSession:
         if self._session is None:
+            tls_buffer.make_small()
             self._tls = tls_context(self._access)
             connector = aiohttp.TCPConnector(
                 ssl=self._tls, limit=0, keepalive_timeout=90, socket_factory=_socket

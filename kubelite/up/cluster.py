@@ -71,7 +71,9 @@ def up(home: Home, options: UpOptions, report: Report) -> Directory:
         Pki(f"{data}/pki")  # the directory: whoever of server and node is first makes the keys
         if os.path.exists(directory.kubeconfig):
             os.unlink(directory.kubeconfig)
-        supervisor.start_supervisor(directory, options.port, _commands(home, directory, options))
+        supervisor.start_supervisor(
+            directory, options.port, process_commands(home, directory, options)
+        )
     deadline = time.monotonic() + READY_SECONDS
     while not _has_kubeconfig(directory):
         _wait(directory, "server", deadline)
@@ -147,7 +149,8 @@ def is_ready(node: Mapping[str, Any]) -> bool:
     return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
 
 
-def _commands(home: Home, directory: Directory, options: UpOptions) -> dict[str, list[str]]:
+def process_commands(home: Home, directory: Directory, options: UpOptions) -> dict[str, list[str]]:
+    """The command lines of a cluster's processes, in the order in which they are started."""
     kubelite = [sys.executable, "-m", "kubelite", "--root", home.root]
     data = f"{directory.path}/server"
     server = ["server", "--data-dir", data, "--port", str(options.port), "--bind", options.bind]

@@ -9,9 +9,19 @@ import re
 import pytest
 
 from kubelite.cli.common import fastpath, help_page
-from kubelite.cli.common.command import Argument, Option, load, named, parameters
+from kubelite.cli.common.command import (
+    Argument,
+    Option,
+    Parameter,
+    load,
+    named,
+    parameters,
+)
 from kubelite.cli.common.typer_app import build
 from kubelite.cli.main import COMMANDS, GROUPS
+from kubelite.node.runtime.home import Home
+from kubelite.up.cluster import UpOptions, process_commands
+from kubelite.up.supervisor import Directory
 
 NAMES = list(COMMANDS)
 WIDTHS = (20, 40, 80, 200)
@@ -80,6 +90,20 @@ def test_help_shows_every_option_and_example(name: str) -> None:
         assert example.splitlines()[0] in page
 
 
+def declared(name: str) -> list[Parameter]:
+    return parameters(load(COMMANDS[name]))
+
+
+EVERY_OPTION = UpOptions("c", 1, 2, "n", "0.0.0.0", True, "192.0.2.0/28", (81, 444))
+"""Of a cluster."""
+STARTED = [
+    words[words.index("--root") :]
+    for options in (UpOptions(), EVERY_OPTION, UpOptions(ingress_ports=None))
+    for words in process_commands(Home("/x"), Directory("/x/cluster/c"), options).values()
+]
+"""The command lines of a cluster's processes."""
+
+
 @pytest.mark.parametrize(
     "words",
     [
@@ -90,6 +114,7 @@ def test_help_shows_every_option_and_example(name: str) -> None:
         ["pod", "ps"],
         ["--root", "/x", "pod", "ls", "-n", "other"],
         ["pod", "up", "--namespace", "other", "a/b.yaml"],
+        *STARTED,
     ],
     ids=" ".join,
 )
@@ -99,7 +124,7 @@ def test_plain_command_lines_mean_the_same_with_and_without_the_parser(
     for variable in ("KUBELITE_ROOT", "KUBELITE_NAMESPACE"):
         monkeypatch.delenv(variable, raising=False)
     global_args, rest = fastpath.hoist(words)
-    call = fastpath.match(global_args, rest)
+    call = fastpath.match(global_args, rest) or fastpath.match_started(global_args, rest, declared)
     assert call is not None
     received = {}
 
@@ -114,7 +139,8 @@ def test_plain_command_lines_mean_the_same_with_and_without_the_parser(
     assert received.pop("settings") == call.settings
     given = {name: value for name, value in received.items() if value not in (None, False)}
     defaults = {each.name: each.default for each in parameters(real)}
-    assert {n: v for n, v in given.items() if v != defaults[n]} == call.arguments
+    assert {name: received[name] for name in call.arguments} == call.arguments
+    assert {n: v for n, v in given.items() if v != defaults[n]}.keys() <= call.arguments.keys()
 
 
 def _like(real, record):  # type: ignore[no-untyped-def]
@@ -134,13 +160,27 @@ def _like(real, record):  # type: ignore[no-untyped-def]
     return Like()
 
 
+WRONG = [
+    ["server", "--port", "65536"],
+    ["server", "--port"],
+    ["server", "--port", "1", "--port", "2"],
+    ["server", "--port=1"],
+    ["server", "--name", "n"],
+    ["server", "--data-dir", "--metrics"],
+    ["server", "extra"],
+    ["node", "run", "--label", "a=b"],
+    ["node", "join"],
+]
+
+
 @pytest.mark.parametrize(
     "words",
-    [["pod", "up", "--lenient", "x"], ["pod", "ls", "web"], ["pod", "up"], ["version"], []],
+    [["pod", "up", "--lenient", "x"], ["pod", "ls", "web"], ["pod", "up"], ["version"], [], *WRONG],
     ids=" ".join,
 )
 def test_everything_else_goes_to_the_parser(words: list[str]) -> None:
     assert fastpath.match(*fastpath.hoist(words)) is None
+    assert fastpath.match_started(*fastpath.hoist(words), declared) is None
 
 
 def test_global_options_may_stand_anywhere_before_two_dashes() -> None:

@@ -12,7 +12,13 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from kubelite.cli.common import fastpath
-from kubelite.cli.common.command import Commands, Settings, load, named
+from kubelite.cli.common.command import (
+    Commands,
+    Settings,
+    load,
+    named,
+    parameters,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -68,12 +74,17 @@ def open_closed_streams() -> None:
 def _run(
     groups: Mapping[str, str], commands: Commands, global_args: list[str], rest: list[str]
 ) -> int:
-    call = fastpath.match(global_args, rest) if _is_plain_environment() else None
-    if call is not None:
-        # msgspec asks for it and does without; only Typer needs it, and importing it takes as long
-        # as starting a pod.
-        sys.modules.setdefault("typing_extensions", None)  # type: ignore[arg-type]
-        return int(load(commands[call.command])(call.settings, **call.arguments))
+    if _is_plain_environment():
+        if call := fastpath.match(global_args, rest):
+            # msgspec asks for it and does without; only Typer needs it, and importing it takes as
+            # long as starting a pod.
+            sys.modules.setdefault("typing_extensions", None)  # type: ignore[arg-type]
+        else:
+            call = fastpath.match_started(
+                global_args, rest, lambda name: parameters(load(commands[name]))
+            )
+        if call is not None:
+            return int(load(commands[call.command])(call.settings, **call.arguments))
     if not named(commands, rest)[0] or rest[0] in ("up", "down"):
         from kubelite.cli.common import habits
 

@@ -45,6 +45,7 @@ def join(
             raise CliError(Diagnostic("--server is missing: it says whom to join"))
         _join(home, server, token, node_name)
     from kubelite.up.join import directory_of, joined_options
+    from kubelite.up.node_certificates import NotSigned
 
     try:
         options = joined_options(
@@ -62,7 +63,11 @@ def join(
                 "prints both",
             )
         ) from error
-    return run_agent(home, options)
+    try:
+        return run_agent(home, options)
+    except NotSigned as error:
+        hint = "a machine with an API server has `kubelite node run --data-dir DIR` instead"
+        raise CliError(Diagnostic(f"the node cannot serve: {error}", hint=hint)) from error
 
 
 def _join(home: Home, server: str, token: str, node_name: str | None) -> None:

@@ -75,13 +75,9 @@ def run_agent(home: Home, options: NodeOptions) -> int:
     """Runs the node until a signal. Raises CliError."""
     from kubelite.node.kubelet.agent import agent_control
     from kubelite.up.node import NodeAgent
-    from kubelite.up.node_certificates import NotSigned
 
     try:
         NodeAgent(home, options).run()
-    except NotSigned as error:
-        hint = "a machine with an API server has `kubelite node run --data-dir DIR` instead"
-        raise CliError(Diagnostic(f"the node cannot serve: {error}", hint=hint)) from error
     except TimeoutError:
         running = agent_control.running(home)
         cause = f"its pid is {running.pid}" if running is not None else ""

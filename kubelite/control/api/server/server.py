@@ -6,7 +6,6 @@ import asyncio
 import gzip
 import logging
 import ssl
-from asyncio import sslproto
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +17,7 @@ from kubelite.control.api.wire.answer import Answer
 from kubelite.control.api.wire.documents import encode
 from kubelite.control.api.wire.raw_request import Credentials, RawRequest
 from kubelite.control.api.wire.status import StatusError, bad_request, body, too_large
+from kubelite.lib import tls_buffer
 
 if TYPE_CHECKING:
     from kubelite.control.api.auth.pki import Pair
@@ -30,7 +30,6 @@ BODY_SECONDS = 30.0
 IDLE_SECONDS = 120.0
 GOODBYE_SECONDS = 2.0
 PIECE = 256 << 10
-TLS_BUFFER = 32 << 10
 GZIP_BYTES, GZIP_LEVEL = 128 << 10, 1  # as kube-apiserver has them
 
 
@@ -116,9 +115,7 @@ def tls(server: Pair, authority: str) -> ssl.SSLContext:
     """A context that shows the server's certificate and takes, but does not demand, one of a
     client.
     """
-    # asyncio keeps a buffer of this size for each connection, a quarter of a megabyte by default:
-    # of hundreds of idle watchers that is most of what they cost.
-    sslproto.SSLProtocol.max_size = TLS_BUFFER
+    tls_buffer.make_small()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.load_cert_chain(server.certificate, server.key)
