@@ -28,6 +28,8 @@ _NAMES = frozenset(
     "runtimeClassName priorityClassName conditionType topologyKey hostnames".split()
 )
 """Fields whose invalid values are bad names."""
+_LONG_FORMS = {"environment": "env", "arguments": "args", "mounts": "volumeMounts"}
+"""What people write for a field that has a shorter name or one of its own."""
 _POD = "core.v1.Pod"
 _HOMES = {
     _POD: "the pod itself",
@@ -160,7 +162,9 @@ def meant_path(cause: Cause) -> Path:
 
 def _meant(cause: Cause, root: str = _POD) -> str:
     known = list(schema.types_of(_definition_at(cause.path[:-1], root)))
-    return _close(str(cause.path[-1]), known, cutoff=0.7)
+    long = [word for word, field in _LONG_FORMS.items() if field in known]
+    meant = _close(str(cause.path[-1]), [*known, *long], cutoff=0.7)
+    return meant if meant in known else _LONG_FORMS.get(meant, "")
 
 
 def _definition_at(path: Path, root: str) -> str:

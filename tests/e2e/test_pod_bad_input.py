@@ -50,6 +50,26 @@ HEAD = (
             "spec.containers[0].volumeMounts[0].name",
             id="no such volume",
         ),
+        pytest.param(
+            HEAD + "    workingDir: etc\n", "pod.yaml:9:", "absolute path", id="relative directory"
+        ),
+        pytest.param(
+            HEAD
+            + "    volumeMounts: [{name: v, mountPath: /}]\n  volumes: [{name: v, emptyDir: {}}]\n",
+            "pod.yaml:9:",
+            "would hide the whole image",
+            id="volume over everything",
+        ),
+        pytest.param(
+            HEAD + "    resources: {limits: {cpu: 10Gi}}\n",
+            "pod.yaml:9:",
+            "was memory meant?",
+            id="impossible number of CPUs",
+        ),
+        pytest.param(
+            HEAD + "    enviroment: []\n", "pod.yaml:9:5", 'did you mean "env"?', id="long form"
+        ),
+        pytest.param("a: {{ .Values.x }}\n", "pod.yaml:1:5", "helm template", id="template"),
         pytest.param("", "pod.yaml", "empty", id="empty file"),
         pytest.param("kind: Service\napiVersion: v1\n", "pod.yaml", "Service", id="another kind"),
     ],

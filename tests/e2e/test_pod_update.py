@@ -178,3 +178,14 @@ def test_a_fixed_command_ends_a_crash_loop_at_once(world: World) -> None:
     fixed["spec"]["restartPolicy"] = "Always"
     world.up(fixed)
     assert "running" in world.get("p")["status"]["containerStatuses"][0]["state"]
+
+
+def test_the_status_shows_what_a_container_has_now(world: World) -> None:
+    limits = {"memory": "64Mi", "cpu": "100m"}
+    world.up(pod(SLEEP, resources={"limits": limits}))
+    (status,) = world.get("p")["status"]["containerStatuses"]
+    assert status["resources"] == {"limits": limits, "requests": limits}
+    world.kl("pod", "update", "p", "--memory", "c=96Mi")
+    (status,) = world.get("p")["status"]["containerStatuses"]
+    assert status["resources"]["limits"]["memory"] == "96Mi"
+    assert status["allocatedResources"]["memory"] == "96Mi"

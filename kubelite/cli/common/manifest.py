@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from kubelite.objects.pod.pod import Pod
 
 MAX_SHOWN = 25
+_TEMPLATE = "this looks like a template: render it first, such as with `helm template`"
 _BEGINNING = "a manifest begins with apiVersion: v1 and kind: Pod"
 
 
@@ -150,7 +151,7 @@ def read(source: str) -> list[Document]:
         from kubelite.cli.common.error_codes import CODES, NOT_YAML
 
         place = f"{name}:{error.place.line}:{error.place.column}" if error.place is not None else ""
-        remedy = CODES[NOT_YAML].remedy
+        remedy = _TEMPLATE if b"{{" in data else CODES[NOT_YAML].remedy
         hint = remedy if place else "a manifest is text: YAML or JSON"
         raise CliError(
             Diagnostic(f"{name} cannot be read: {error}", NOT_YAML, place, hint=hint)

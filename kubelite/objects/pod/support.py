@@ -55,6 +55,8 @@ class Finding(NamedTuple):
     reason: str
 
 
+MAX_MILLI_CPUS = (1 << 44) // 100
+"""The kernel's largest CPU quota is 2**44 microseconds in a period of 100 ms (sched/core.c)."""
 UNSUPPORTED = "Unsupported"
 NO_EFFECT = "NoEffect"
 _HOST_IMAGE = "host"
@@ -62,6 +64,18 @@ _HOST_IMAGE = "host"
 
 def _is(*values: object) -> Callable[[Any], bool]:
     return lambda value: value in values
+
+
+def _is_relative(path: Any) -> bool:
+    return bool(path) and not path.startswith("/")
+
+
+def _is_root(path: Any) -> bool:
+    return bool(path) and not path.strip("/.")
+
+
+def _is_too_many_cpus(limit: Any) -> bool:
+    return quantity.milli(str(limit)) > MAX_MILLI_CPUS
 
 
 _HUGE = "hugepages-"
@@ -220,7 +234,6 @@ _CONTAINER = {
             "container.imagePullPolicy",
             "container.command",
             "container.args",
-            "container.workingDir",
             "container.ports[].name",
             "container.ports[].containerPort",
             "container.ports[].hostPort",
@@ -232,14 +245,12 @@ _CONTAINER = {
             "container.env[].valueFrom.configMapKeyRef",
             "container.env[].valueFrom.secretKeyRef",
             "container.envFrom",
-            "container.resources.limits.cpu",
             "container.resources.limits.memory",
             f"container.resources.limits.{_HUGE}*",
             "container.resources.requests.cpu",
             "container.resources.requests.memory",
             f"container.resources.requests.{_HUGE}*",
             "container.volumeMounts[].name",
-            "container.volumeMounts[].mountPath",
             "container.volumeMounts[].readOnly",
             "container.volumeMounts[].subPath",
             "container.volumeMounts[].subPathExpr",
@@ -248,6 +259,18 @@ _CONTAINER = {
             "container.tty",
         ),
         _YES,
+    ),
+    "container.workingDir": Row(
+        Level.FATAL, "it must be an absolute path", _is_relative, in_cluster=True
+    ),
+    "container.volumeMounts[].mountPath": Row(
+        Level.FATAL, "the volume would hide the whole image", _is_root, in_cluster=True
+    ),
+    "container.resources.limits.cpu": Row(
+        Level.FATAL,
+        "these are more CPUs than the kernel can account for: was memory meant?",
+        _is_too_many_cpus,
+        in_cluster=True,
     ),
     "container.ports[].hostIP": Row(
         Level.FATAL, "it must be an IP address", lambda text: bool(text and ip_address(text))

@@ -22,10 +22,9 @@ from kubelite.objects.facts import quantity
 from kubelite.objects.pod import expand, qos
 from kubelite.objects.pod.container import Container
 from kubelite.objects.pod.pod import Pod
+from kubelite.objects.pod.support import MAX_MILLI_CPUS
 
 _HUGE = "hugepages-"
-MAX_MILLI_CPUS = (1 << 44) // 100
-"""The kernel's largest CPU quota is 2**44 microseconds in a period of 100 ms (sched/core.c)."""
 DEFAULT_MESSAGE_PATH = "/dev/termination-log"
 
 

@@ -44,6 +44,8 @@ def container_status(
         image_id=observed.record.image_id if observed is not None else "",
         container_id=_id(observed.record.id) if observed is not None else None,
         started=restart_policy.is_started(member),
+        resources=container.resources if observed is not None else None,
+        allocated_resources=container.resources.requests if observed is not None else {},
     )
 
 
