@@ -373,10 +373,15 @@ int mount_root(const struct plan *plan, const int *fds, struct prepared *prepare
 }
 
 int mount_pivot(int root, kl_error *err) {
-    if (fchdir(root) < 0)
+    SCOPED_FD old = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (old < 0 || fchdir(root) < 0)
         return kl_fail(err, errno, "enter root", "/");
     if (sys_pivot_root(".", ".") < 0)
         return kl_fail(err, errno, "pivot_root", "/");
+    /* Volumes that the pod's containers share are peers of those below the old root: they would be
+     * unmounted everywhere. */
+    if (detached_set(old, AT_RECURSIVE, 0, MS_SLAVE, err) < 0)
+        return -1;
     if (sys_umount(".", SYS_UMOUNT_DETACH) < 0)
         return kl_fail(err, errno, "leave old root", "/");
     if (chdir("/") < 0)
