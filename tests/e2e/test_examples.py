@@ -78,6 +78,7 @@ EFFECTS: dict[str, Effect] = {
     ),
     "env-dependent": says("echo $URL", r"https://example.com/\$\(PAGE\)"),
     "env-fields": says("echo $POD $ADDRESS $TIER", r"env-fields 10\.\d+\.\d+\.\d+ front"),
+    "env-file": says('echo "$DB, $NOTE, ${UNSET-unset}"', "db.example, two\nlines, unset"),
     "env-from": says("echo $APP_color $APP_size", "blue large"),
     "env-optional": says("echo [${MAYBE-not set}]", r"\[not set\]"),
     "env-resources": says("echo $MEBIBYTES $MILLICPUS", "64 1500"),

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import pytest
 import yaml
 
 from kubelite.node.kubelet.act import pod_names
@@ -283,3 +284,34 @@ def test_a_plain_pod_starts_without_the_modules_that_it_does_not_need(world: Wor
     assert up_imports(world, documents(made, config_map({"A": "a"}))) >= extra - {
         "kubelite.node.volume.atomic"
     }
+
+
+def file_variable(path: str, key: str, optional: bool = False) -> dict[str, Any]:
+    selector = {"volumeName": "v", "path": path, "key": key, "optional": optional}
+    return {"name": "A", "valueFrom": {"fileKeyRef": selector}}
+
+
+@pytest.mark.parametrize(
+    ("write", "path", "key", "problem"),
+    [
+        ("true", "a.env", "A", 'environment file "a.env" of volume "v" not found'),
+        ("echo \"B='b'\" > /v/a.env", "a.env", "A", 'couldn\'t find key "A" in environment file'),
+        ("echo A=b > /v/a.env", "a.env", "A", "line 1 is not of the form NAME='value'"),
+        ("ln -s /etc/hostname /v/a.env", "a.env", "A", "cannot read the environment file"),
+        ("ln -s / /v/d", "d/etc/hostname", "A", "cannot read the environment file"),
+        ("mkfifo /v/a.env", "a.env", "A", "is not a regular file"),
+        ("head -c 70000 /dev/zero > /v/a.env", "a.env", "A", "larger than 64 KiB"),
+    ],
+)  # fmt: skip
+def test_a_container_does_not_start_with_a_file_that_it_cannot_have_variables_of(
+    world: World, write: str, path: str, key: str, problem: str
+) -> None:
+    first = {
+        "name": "i",
+        "image": "host",
+        "command": ["sh", "-c", write],
+        "volumeMounts": [{"name": "v", "mountPath": "/v"}],
+    }
+    spec = {"initContainers": [first], "volumes": [{"name": "v", "emptyDir": {}}]}
+    failed = world.up(pod("true", spec=spec, env=[file_variable(path, key)]), check=False)
+    assert failed.returncode == 1 and problem in failed.stderr

@@ -144,19 +144,8 @@ def test_what_this_version_promises_raises_no_finding() -> None:
     ("pod", "path", "level"),
     [
         (
-            made(
-                {
-                    "env": [
-                        {
-                            "name": "A",
-                            "valueFrom": {
-                                "fileKeyRef": {"key": "k", "path": "p", "volumeName": "v"}
-                            },
-                        }
-                    ]
-                }
-            ),
-            "spec.containers[0].env[0].valueFrom.fileKeyRef",
+            made({"volumeDevices": [{"name": "v", "devicePath": "/dev/v"}]}),
+            "spec.containers[0].volumeDevices",
             "REFUSED",
         ),
         *(
@@ -223,13 +212,7 @@ def test_lenient_leaves_out_what_was_refused_and_only_that() -> None:
     pod = made(
         {
             "envFrom": [{"configMapRef": {"name": "m"}}],
-            "env": [
-                {
-                    "name": "A",
-                    "valueFrom": {"fileKeyRef": {"key": "k", "path": "p", "volumeName": "v"}},
-                },
-                {"name": "B", "value": "b"},
-            ],
+            "volumeDevices": [{"name": "d", "devicePath": "/dev/d"}],
             "volumeMounts": [{"name": "v", "mountPath": "/v"}],
         },
         volumes=[{"name": "v", "rbd": {"image": "m"}}],
@@ -239,8 +222,7 @@ def test_lenient_leaves_out_what_was_refused_and_only_that() -> None:
     assert told(pod) == [("spec.serviceAccountName", "QUIET")]
     (container,) = pod["spec"]["containers"]
     assert container["envFrom"] == [{"configMapRef": {"name": "m"}}]
-    assert container["env"][0]["valueFrom"] == {}
-    assert [each["name"] for each in container["env"]] == ["A", "B"]
+    assert "volumeDevices" not in container
     defaults.pod(pod)
     (volume,) = pod["spec"]["volumes"]
     assert volume == {"name": "v", "emptyDir": {}}

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         Container,
         EnvFromSource,
         EnvVarSource,
+        FileKeySelector,
         ResourceFieldSelector,
     )
     from kubelite.objects.pod.pod import Pod
@@ -55,7 +56,9 @@ class Values(NamedTuple):
 
 
 Lookup = Callable[[str, str], Mapping[str, bytes] | None]
-"""Values by key of a ConfigMap or Secret, by its kind and name; None where there is none."""
+"""Values by key of a ConfigMap or Secret, by its kind and name; of a file of variables, by "file"
+and VOLUME/PATH. None where there is none.
+"""
 
 
 class MissingSource(ValueError):
@@ -99,12 +102,19 @@ def container_env(
 
 
 def needs_lookup(container: Container) -> bool:
-    """Whether any variable comes from a ConfigMap or a Secret."""
+    """Whether any variable comes from a ConfigMap, a Secret or a file."""
     sources = (variable.value_from for variable in container.env)
     return bool(container.env_from) or any(
-        source is not None and (source.config_map_key_ref or source.secret_key_ref)
+        source is not None
+        and (source.config_map_key_ref or source.secret_key_ref or source.file_key_ref)
         for source in sources
     )
+
+
+def needs_files(container: Container) -> bool:
+    """Whether any variable comes from a file that another container writes."""
+    sources = (variable.value_from for variable in container.env)
+    return any(source is not None and source.file_key_ref for source in sources)
 
 
 def _all_values(source: EnvFromSource, lookup: Lookup) -> dict[str, str]:
@@ -132,6 +142,8 @@ def _texts(values: Mapping[str, bytes]) -> Iterator[tuple[str, str]]:
 
 def _value(pod: Pod, source: EnvVarSource, lookup: Lookup) -> str | None:
     """The value of one key, None for an optional one that is missing."""
+    if source.file_key_ref is not None:
+        return _file_value(source.file_key_ref, lookup)
     selector = source.config_map_key_ref or source.secret_key_ref
     if selector is None:
         return None
@@ -145,6 +157,18 @@ def _value(pod: Pod, source: EnvVarSource, lookup: Lookup) -> str | None:
         raise MissingSource(f'{kind.lower()} "{selector.name}" not found')
     where = f"{pod.metadata.namespace or 'default'}/{selector.name}"
     raise MissingSource(f"couldn't find key {selector.key} in {kind} {where}")
+
+
+def _file_value(selector: FileKeySelector, lookup: Lookup) -> str | None:
+    variables = lookup("file", f"{selector.volume_name}/{selector.path}")
+    if variables is not None and selector.key in variables:
+        return variables[selector.key].decode()
+    if selector.optional:
+        return None
+    where = f'environment file "{selector.path}" of volume "{selector.volume_name}"'
+    if variables is None:
+        raise MissingSource(f"{where} not found")
+    raise MissingSource(f'couldn\'t find key "{selector.key}" in {where}')
 
 
 def volume_field(pod: Pod, path: str, values: Values) -> str:

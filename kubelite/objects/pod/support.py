@@ -275,9 +275,7 @@ _CONTAINER = {
     "container.ports[].hostIP": Row(
         Level.FATAL, "it must be an IP address", lambda text: bool(text and ip_address(text))
     ),
-    "container.env[].valueFrom.fileKeyRef": Row(
-        Level.REFUSED, "files of variables are not read yet"
-    ),
+    "container.env[].valueFrom.fileKeyRef": _YES,
     "container.resources.limits.ephemeral-storage": _YES,
     "container.resources.requests.ephemeral-storage": _ONE_NODE,
     "container.resources.limits.*": _NO_DEVICES,

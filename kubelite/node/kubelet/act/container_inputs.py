@@ -25,9 +25,10 @@ from kubelite.objects.pod import expand, qos
 from kubelite.objects.pod.container import Container
 
 
-def container_inputs(context: PodContext, container: Container) -> StartInputs:
-    """Compiles the container's seccomp profile where it is new. Raises ContainerConfigError,
-    RuntimeFailure.
+def container_inputs(context: PodContext, container: Container, pod_root: str = "") -> StartInputs:
+    """Compiles the container's seccomp profile where it is new. ``pod_root`` is the root of the
+    pod's mount namespace once there is one. Raises ContainerConfigError, RuntimeFailure,
+    VolumeError.
     """
     pod, node = context.pod, context.node
     resolved_image = context.images[container.image or ""]
@@ -47,17 +48,17 @@ def container_inputs(context: PodContext, container: Container) -> StartInputs:
         covers=context.covers if resolved_image.image.is_on_host else (),
         devices=devices,
         control_writes=(*container_writes(limits, context.tree.world), *denied_devices),
-        variables=_variables(context, container),
+        variables=_variables(context, container, pod_root),
     )
 
 
-def _variables(context: PodContext, container: Container) -> dict[str, str]:
-    """The variables that the manifest declares; ConfigMaps and Secrets are looked up on demand."""
+def _variables(context: PodContext, container: Container, pod_root: str) -> dict[str, str]:
+    """The variables that the manifest declares; what they come from is looked up on demand."""
     lookup = None
     if expand.needs_lookup(container):
         from kubelite.node.kubelet.act import volume_contents
 
-        lookup = volume_contents.lookup(context.objects())
+        lookup = volume_contents.lookup(context.objects, context.volumes, pod_root)
     declared = container_config.declared_env(context.pod, container, context.node, lookup)
     return {**context.service_variables, **declared}
 

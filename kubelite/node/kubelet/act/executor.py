@@ -53,6 +53,7 @@ from kubelite.node.runtime.records import (
 )
 from kubelite.node.runtime.sandbox import Sandbox, new_id
 from kubelite.node.volume.errors import SourceNotReady, VolumeError
+from kubelite.objects.pod import expand
 from kubelite.objects.pod.container import Container, EphemeralContainer
 from kubelite.objects.pod.pod import Pod
 from kubelite.objects.pod.qos import is_sidecar
@@ -239,6 +240,8 @@ class Executor:
         if self._state.observed.containers:
             return
         for container in (*spec.init_containers, *spec.containers):
+            if expand.needs_files(container):
+                continue  # another container has yet to write them
             inputs = container_inputs(context, container)
             self._prepared[container.name] = self._containers.prepare(inputs, 0)
 
@@ -279,8 +282,12 @@ class Executor:
         ContainerConfigError and what else START_ERRORS holds.
         """
         context = self._start_context()
-        inputs = container_inputs(context, container)
+        inputs = container_inputs(context, container, self._pod_root())
         return inputs, container_mounts(context, self.joined().record, container, inputs, None)
+
+    def _pod_root(self) -> str:
+        """The root of the pod's mount namespace, which the shim is in."""
+        return f"/proc/{self.joined().record.shim_pid}/root"
 
     def _done(self, name: str, detail: str, began: float) -> None:
         self._report(Step(name, detail, (time.perf_counter() - began) * 1000))
@@ -331,7 +338,7 @@ class Executor:
         if isinstance(container, EphemeralContainer):
             inputs = self._ephemeral_inputs(context, container)
         else:
-            inputs = container_inputs(context, container)
+            inputs = container_inputs(context, container, self._pod_root())
         return self._containers.prepare(inputs, attempt)
 
     def _ephemeral_inputs(self, context: PodContext, container: EphemeralContainer) -> StartInputs:
@@ -343,7 +350,7 @@ class Executor:
         state = self._state
         if container.image not in context.images:
             context.images.update(_resolve_images(state, images.only(state.pod, container)))
-        inputs = container_inputs(context, container)
+        inputs = container_inputs(context, container, self._pod_root())
         # What the pod may open was settled without it.
         inputs = inputs._replace(all_devices=inputs.security.privileged)
         running = [observed.record for observed in state.observed.containers if observed.running]

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from kubelite.node.kubelet.act.pod_context import PodContext
 from kubelite.node.kubelet.decide import container_config
-from kubelite.node.volume import atomic, payload
-from kubelite.node.volume.errors import SourceNotReady
+from kubelite.node.volume import atomic, env_files, payload
+from kubelite.node.volume.errors import SourceNotReady, VolumeError
+from kubelite.node.volume.mounts import Place
 from kubelite.node.volume.payload import Objects, Payload
-from kubelite.objects.pod import expand
+from kubelite.objects.pod import env_file, expand
 from kubelite.objects.pod.volumes import DownwardAPIVolumeFile
 
 Contents = Mapping[str, Payload]
@@ -54,14 +55,33 @@ def write_contents(context: PodContext, contents: Contents, shim_pid: int) -> bo
     return changed
 
 
-def lookup(objects: Objects) -> expand.Lookup:
-    """Values of ConfigMaps and Secrets for environment variables."""
+def lookup(
+    objects: Callable[[], Objects], volumes: Mapping[str, Place], pod_root: str = ""
+) -> expand.Lookup:
+    """Values of ConfigMaps, Secrets and files for environment variables. ``pod_root`` is the root
+    of the pod's mount namespace, where volumes in memory are.
+    """
 
     def find(kind: str, name: str) -> Mapping[str, bytes] | None:
+        if kind == "file":
+            volume, _, path = name.partition("/")
+            place = volumes[volume]
+            return _file_variables(f"{pod_root if place.is_in_memory else ''}{place.path}", path)
         if kind == "ConfigMap":
-            config_map = objects.config_map(name)
+            config_map = objects().config_map(name)
             return None if config_map is None else payload.config_map_data(config_map)
-        secret = objects.secret(name)
+        secret = objects().secret(name)
         return None if secret is None else payload.secret_data(secret)
 
     return find
+
+
+def _file_variables(volume: str, path: str) -> Mapping[str, bytes] | None:
+    data = env_files.read(volume, path)
+    if data is None:
+        return None
+    try:
+        variables = env_file.parse(data.decode())
+    except ValueError as error:
+        raise VolumeError(f'the environment file "{path}" cannot be read: {error}') from error
+    return {name: value.encode() for name, value in variables.items()}
