@@ -121,9 +121,12 @@ class EventRecorder:
         message: str,
         *,
         annotations: Mapping[str, str] | None = None,
+        field_path: str = "",
     ) -> None:
-        """Something has happened to an object; ``kind`` is Normal or Warning."""
-        target = reference(obj)
+        """Something has happened to an object, or to the part of it at ``field_path``; ``kind`` is
+        Normal or Warning.
+        """
+        target = reference(obj, field_path)
         if len(message) > MAX_MESSAGE:
             message = message[: MAX_MESSAGE - 3] + "..."
         identity = {key: value for key, value in target.items() if key != "resourceVersion"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 
 from tests.cluster.world import Cluster, eventually
 
@@ -184,6 +185,53 @@ spec:
     volumeMounts: [{name: data, mountPath: /data, subPathExpr: $(PART)/x}]
   volumes: [{name: data, emptyDir: {}}]
 """
+
+
+NO_IMAGE = """
+apiVersion: v1
+kind: Pod
+metadata: {name: unpulled}
+spec:
+  restartPolicy: Never
+  terminationGracePeriodSeconds: 1
+  containers:
+  - {name: a, image: "IMAGE"}
+  - {name: b, image: host, command: [sleep, infinity]}
+"""
+
+
+def test_an_image_that_cannot_be_pulled_waits_and_says_so(cluster):
+    """ErrImagePull, then ImagePullBackOff with the cause; each event names its container."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        image = f"127.0.0.1:{server.getsockname()[1]}/app:1"
+    cluster.apply(NO_IMAGE.replace("IMAGE", image))
+
+    def waiting(name: str) -> dict[str, str]:
+        statuses = cluster.get("pod", "unpulled")["status"].get("containerStatuses", ())
+        return next((s["state"]["waiting"] for s in statuses if s["name"] == name), {})
+
+    eventually(lambda: waiting("a").get("reason") == "ImagePullBackOff")
+    message = waiting("a")["message"]
+    assert message.startswith(f'Back-off pulling image "{image}": ErrImagePull: failed to pull')
+    assert waiting("b")["reason"] == "ContainerCreating"
+
+    def events() -> list[tuple[str, str]]:
+        found = cluster.get("events", "--field-selector", "involvedObject.name=unpulled")["items"]
+        assert all(
+            e["involvedObject"].get("fieldPath") == "spec.containers{a}"
+            for e in found
+            if e["source"].get("component") == "kubelet"
+        )
+        return [(e["reason"], e["message"]) for e in found]
+
+    expected = {
+        ("Pulling", f'Pulling image "{image}"'),
+        ("Failed", "Error: ErrImagePull"),
+        ("BackOff", f'Back-off pulling image "{image}"'),
+        ("Failed", "Error: ImagePullBackOff"),
+    }
+    eventually(lambda: expected <= set(events()))
+    cluster.kubectl("delete", "pod", "unpulled", "--grace-period=1")
 
 
 def test_a_container_that_cannot_be_created_is_tried_again_whatever_the_restart_policy(cluster):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import shutil
 import tarfile
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from tests.e2e.world import World, eventually, pod
+from tests.node.image.registry import Registry
 
 
 def said(world: World, root: Path, script: str) -> list[str]:
@@ -88,3 +90,34 @@ def test_an_image_that_has_a_layer_twice(world: World, root: Path, tmp_path: Pat
     world.kl("image", "load", str(tmp_path / "image.tar"))
     command = [shutil.which("sh"), "-c", "cat /said"]
     assert world.output(pod(image="stacked:1", command=command)) == "first\n"
+
+
+def test_an_image_of_a_registry_is_pulled_at_each_start_and_says_so(
+    world: World, root: Path, tmp_path: Path
+) -> None:
+    """Pulled by `pod up`; with the registry gone, the container that has to start again waits."""
+    registry = Registry(tmp_path / "registry")
+    name = f"{registry.host}/small:1"
+    try:
+        world.kl("image", "import", name, str(root))
+        world.kl("image", "push", name)
+        world.kl("image", "rm", name)
+        command = [shutil.which("sh"), "-c", "while [ ! -e /end ]; do :; done"]
+        limits = {"limits": {"cpu": "50m"}}
+        wanted = pod(image=name, imagePullPolicy="Always", command=command, resources=limits)
+        wanted["spec"]["restartPolicy"] = "Always"
+        world.up(wanted)
+        events = world.kl("pod", "events", "p").stdout
+        assert f'Pulling image "{name}"' in events
+        assert re.search(rf'Successfully pulled image "{name}" in \S+ \(\S+ including', events)
+        assert "already present" not in events
+    finally:
+        registry.close()
+    world.kl("pod", "exec", "p", "--", shutil.which("sh"), "-c", ": > /end")
+
+    def waiting() -> dict[str, str]:
+        state = world.get("p")["status"]["containerStatuses"][0]["state"]
+        return state.get("waiting", {})
+
+    eventually(lambda: waiting().get("reason") == "ErrImagePull", "it cannot be pulled", 30)
+    assert waiting()["message"].startswith(f'failed to pull image "{name}": ')

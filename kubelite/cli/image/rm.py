@@ -81,6 +81,7 @@ def prune(
         _remove_unused(settings, screen, store, unused, in_use, everything=everything, yes=yes)
     elif not everything:
         screen.note("no unused images, nothing to do")
+    store.forget_pulls()
     if everything:
         freed = store.forget_steps()
         screen.note(f"forgot the steps of builds, {durations.size(freed)} freed")

@@ -49,12 +49,14 @@ class PullError(ImageError):
     """An image source has no image to give.
 
     `reason` is the word that Kubernetes puts into `state.waiting.reason`: `ErrImagePull`,
-    `ErrImageNeverPull` or `InvalidImageName`.
+    `ErrImageNeverPull`, `InvalidImageName` or `ImagePullBackOff`. `image` is the name as it was
+    asked for, "" where it does not matter.
     """
 
-    def __init__(self, reason: str, message: str, *, hint: str = "") -> None:
+    def __init__(self, reason: str, message: str, *, hint: str = "", image: str = "") -> None:
         super().__init__(message, hint=hint)
         self.reason = reason
+        self.image = image
 
 
 def quoted(text: str) -> str:

@@ -12,6 +12,8 @@ import msgspec
 if TYPE_CHECKING:
     from pathlib import Path
 
+EVERYBODY = "*"
+"""In place of the key of credentials: none were needed, or those of the machine."""
 LAYER_ID_DIGITS = 16
 # What docker and containerd give a container whose image sets no PATH.
 DEFAULT_PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -117,13 +119,15 @@ class StepRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 class NameRecord(msgspec.Struct, frozen=True, kw_only=True):
     """`names/<hash of the name>.json`; `digests` are the manifests it was loaded from, `pulled`
-    tells that they came from the registry of the name.
+    tells that they came from the registry of the name, `access` with which credentials, by their
+    keys.
     """
 
     name: str
     image_id: str
     digests: tuple[str, ...] = ()
     pulled: bool = False
+    access: tuple[str, ...] = ()
     version: int = 1
 
 

@@ -18,6 +18,7 @@ from kubelite.node.image.errors import (
     PullError,
     quoted,
 )
+from kubelite.node.image.model import EVERYBODY
 from kubelite.node.image.reference import is_host, parse
 
 if TYPE_CHECKING:
@@ -33,12 +34,19 @@ class ImageSource:
     """Gives the image of a name, pulled first where the policy says so.
 
     ``host`` is the machine's own root file system and never pulled. ``secrets`` are the pod's image
-    pull Secrets as plain documents.
+    pull Secrets as plain documents. ``must_verify`` says of a repository, and whether the image was
+    pulled, that the pod needs credentials for an image that is there.
     """
 
-    def __init__(self, store: ImageStore, secrets: Sequence[Mapping[str, Any]] = ()) -> None:
+    def __init__(
+        self,
+        store: ImageStore,
+        secrets: Sequence[Mapping[str, Any]] = (),
+        must_verify: Callable[[str, bool], bool] = lambda repository, is_pulled: False,
+    ) -> None:
         self._store = store
         self._secrets = secrets
+        self._must_verify = must_verify
 
     def resolve(self, name: str, policy: PullPolicy, progress: Progress | None = None) -> Image:
         """The image, ready to run.
@@ -47,6 +55,12 @@ class ImageSource:
         fetched, its digest, the bytes done and the bytes in all. Raises PullError with the reason
         that Kubernetes gives the waiting container.
         """
+        return self.find(name, policy) or self.pull(name, progress)
+
+    def find(self, name: str, policy: PullPolicy) -> Image | None:
+        """The image where the store's is good enough for the policy, None where it has to be
+        pulled. Raises PullError for an invalid name, and for one that must not be pulled.
+        """
         if is_host(name):
             from kubelite.node.image.host import host_image
 
@@ -54,20 +68,23 @@ class ImageSource:
         try:
             image = self._store.get(name)
         except BadReference as error:
-            raise PullError("InvalidImageName", error.message, hint=error.hint) from error
+            raise PullError(
+                "InvalidImageName", error.message, hint=error.hint, image=name
+            ) from error
         except ImageNotFound as error:
             if policy == "Never":
-                raise PullError(
-                    "ErrImageNeverPull",
-                    f"container image {quoted(name)} is not present with pull policy of Never",
-                    hint=error.hint,
-                ) from error
-            return self._pull(name, progress, hint=error.hint)
+                raise _never_pulled(name, error.hint) from error
+            return None
+        if policy != "Always" and not self._may_use(name):
+            if policy == "Never":
+                raise _never_pulled(name)  # nobody is told that it is there
+            return None
         if policy == "Always" and self._store.is_pulled(name):
-            return self._pull(name, progress)
+            return None
         return image
 
-    def _pull(self, name: str, progress: Progress | None, hint: str = "") -> Image:
+    def pull(self, name: str, progress: Progress | None = None) -> Image:
+        """The image as its registry has it now. Raises PullError."""
         from kubelite.node.image.registry.pull import pull
         from kubelite.node.image.registry.settings import read_settings
 
@@ -78,4 +95,29 @@ class ImageSource:
             ).image
         except ImageError as error:
             message = f"failed to pull image {quoted(name)}: {error.message}"
-            raise PullError("ErrImagePull", message, hint=error.hint or hint) from error
+            raise PullError(
+                "ErrImagePull", message, hint=error.hint or self._hint(name), image=name
+            ) from error
+
+    def _may_use(self, name: str) -> bool:
+        """Whether the pod may use an image that is there."""
+        reference = parse(name)
+        access = self._store.access(name)
+        if not self._must_verify(reference.repository, bool(access)) or EVERYBODY in access:
+            return True
+        from kubelite.node.image.registry.auth import keys_of_secrets
+
+        return not keys_of_secrets(self._secrets, reference).isdisjoint(access)
+
+    def _hint(self, name: str) -> str:
+        """What to try for an image that the store does not have either."""
+        try:
+            self._store.get(name)
+        except ImageNotFound as error:
+            return error.hint
+        return ""
+
+
+def _never_pulled(name: str, hint: str = "") -> PullError:
+    message = f"Container image {quoted(name)} is not present with pull policy of Never"
+    return PullError("ErrImageNeverPull", message, hint=hint, image=name)

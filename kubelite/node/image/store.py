@@ -122,14 +122,22 @@ class ImageStore:
         record = self._find(name)
         return isinstance(record, NameRecord) and record.pulled
 
+    def access(self, name: str) -> tuple[str, ...]:
+        """The keys of the credentials with which a name was pulled; none for an image that came
+        otherwise, or before keys were recorded.
+        """
+        record = self._find(name)
+        return record.access if isinstance(record, NameRecord) else ()
+
     def pull_directory(self, digest: str) -> str:
         """Where a pull keeps what has arrived of the image with this top digest."""
         directory = self._home / "pulls"
         directory.mkdir(0o700, parents=True, exist_ok=True)
         return str(directory / digest.removeprefix("sha256:"))
 
-    def load_pulled(self, files: Files, reference: Reference) -> LoadedImage:
-        """Bring in the one image of a pulled layout under the name it was pulled by.
+    def load_pulled(self, files: Files, reference: Reference, keys: Sequence[str]) -> LoadedImage:
+        """Bring in the one image of a pulled layout under the name it was pulled by; `keys` are
+        those of the credentials that it took.
 
         Raises BadArchive, UnpackRefused.
         """
@@ -138,7 +146,7 @@ class ImageStore:
         with self._changing() as layers:
             (image,) = archive.find_images(files, oci.this_platform(os.uname().machine))
             name = str(reference._replace(tag="") if reference.digest else reference)
-            return self._load(layers, image, (name,), pulled=True)
+            return self._load(layers, image, (name,), keys)
 
     def package(self, image: Image) -> Package:
         """What a registry or an archive gets of an image: with the digests that it came with, as
@@ -278,6 +286,24 @@ class ImageStore:
         path.mkdir(0o700, parents=True, exist_ok=True)
         return path
 
+    def forget_pulls(self) -> None:
+        """Remove what has arrived in pulls that were killed and are not going on."""
+        import shutil
+
+        for directory in (self._home / "pulls").glob("*"):
+            if directory.suffix == ".lock":
+                continue
+            lock = FileLock(f"{directory}.lock", timeout=0)
+            try:
+                lock.acquire()
+            except TimeoutError:
+                continue
+            try:
+                shutil.rmtree(directory, ignore_errors=True)
+                lock.remove()
+            finally:
+                lock.release()
+
     def _step_path(self, key: str) -> Path:
         return self._home / "steps" / f"{key}.json"
 
@@ -385,7 +411,7 @@ class ImageStore:
         return layers.add_directory(source)
 
     def _load(
-        self, layers: Layers, image: FoundImage, names: tuple[str, ...], *, pulled: bool = False
+        self, layers: Layers, image: FoundImage, names: tuple[str, ...], keys: Sequence[str] = ()
     ) -> LoadedImage:
         chain = layers.chain(image.layers)
         layers.blobs.add(image.document)
@@ -397,7 +423,7 @@ class ImageStore:
             created=image.config.created,
             manifest=layers.blobs.add(image.manifest) if image.manifest else "",
         )
-        return self._keep(record, names, image.digests, pulled=pulled)
+        return self._keep(record, names, image.digests, keys)
 
     def _names_for(self, image: FoundImage, replace: bool) -> tuple[str, ...]:
         """The archive's own names, if it has any and may use them."""
@@ -420,17 +446,22 @@ class ImageStore:
         record: ImageRecord,
         names: tuple[str, ...],
         digests: tuple[str, ...],
-        *,
-        pulled: bool = False,
+        keys: Sequence[str] = (),
     ) -> LoadedImage:
-        """Write the image, then the names that make it reachable."""
+        """Write the image, then the names that make it reachable. `keys` are those of a pull's
+        credentials; the ones that worked for the same image before stay.
+        """
         write_record(str(self._image_path(record.id)), record, durable=True)
         replaced = {}
         for name in names:
             old = self._name_record(name)
             if old is not None and old.image_id != record.id:
                 replaced[name] = old.image_id
-            fresh = NameRecord(name=name, image_id=record.id, digests=digests, pulled=pulled)
+            known = old.access if old is not None and old.image_id == record.id else ()
+            access = tuple(dict.fromkeys((*known, *keys))) if keys else ()
+            fresh = NameRecord(
+                name=name, image_id=record.id, digests=digests, pulled=bool(keys), access=access
+            )
             write_record(str(self._name_path(name)), fresh, durable=True)
         return LoadedImage(self._image(record, names), replaced)
 

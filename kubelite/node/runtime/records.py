@@ -51,6 +51,16 @@ class ClaimedVolume(msgspec.Struct, frozen=True):
     read_only: bool = False
 
 
+class Blocked(msgspec.Struct, frozen=True, kw_only=True):
+    """Why a pod cannot be started for now, in the words of ``state.waiting``: which of its images
+    is missing, or ("") what is wrong with its configuration.
+    """
+
+    reason: str
+    message: str
+    image: str = ""
+
+
 class PodRecord(msgspec.Struct, kw_only=True):
     """A pod that was requested; on disk before anything of it exists. Times are nanoseconds since
     1970.
@@ -65,7 +75,8 @@ class PodRecord(msgspec.Struct, kw_only=True):
     the cgroup limits are out of date. ``restart_reason``: which container's exit restarted all of
     them last. ``removal_at``: when the removal was requested, with ``removal_grace`` nanoseconds
     for the containers. ``claimed`` are the volumes of its claims by their names in the pod, once
-    they are known: a bound claim keeps its volume.
+    they are known: a bound claim keeps its volume. ``blocked`` says why its sandbox could not be
+    made.
     """
 
     version: int = 1
@@ -94,6 +105,7 @@ class PodRecord(msgspec.Struct, kw_only=True):
     removal_at: int = 0
     removal_grace: int = 0
     claimed: dict[str, ClaimedVolume] = {}
+    blocked: Blocked | None = None
 
 
 class SandboxRecord(msgspec.Struct, kw_only=True):
@@ -207,6 +219,7 @@ CREATION_FAILURES = (
     "CreateContainerConfigError",
     "CreateContainerError",
     "ErrImagePull",
+    "ImagePullBackOff",
     "ErrImageNeverPull",
     "InvalidImageName",
 )

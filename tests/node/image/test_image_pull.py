@@ -13,11 +13,13 @@ import socket
 import subprocess
 import sys
 import time
+from email.utils import formatdate
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from kubelite.lib.files import FileLock
 from kubelite.node.image.errors import PullError
 from kubelite.node.image.reference import parse
 from kubelite.node.image.registry import connection
@@ -28,6 +30,7 @@ from kubelite.node.image.registry.settings import Settings
 from kubelite.node.image.source import ImageSource
 from kubelite.node.image.store import ImageStore
 from kubelite.node.kubelet.cluster.image_collection import collect
+from kubelite.node.kubelet.decide.image_pulls import must_verify
 from kubelite.node.kubelet.decide.node_config import NodeConfig
 from kubelite.node.runtime.home import Home
 from tests.node.image.registry import Proxy, Registry, docker_config
@@ -189,6 +192,24 @@ def test_a_transfer_that_is_cut_goes_on_where_it_ended(proxy, pushed, images):
 
 
 def test_a_killed_pull_is_continued_by_the_next(proxy, pushed, images):
+    kill_in_a_pull(images, f"{proxy.host}/{pushed}")
+    proxy.requests.clear()
+    fetch(images, f"{proxy.host}/{pushed}")
+    assert any(ranged or "/blobs/" in path for path, ranged in proxy.requests)
+    assert left(images) == []
+
+
+def test_a_killed_pull_that_nobody_continues_can_be_forgotten(proxy, pushed, images):
+    kill_in_a_pull(images, f"{proxy.host}/{pushed}")
+    (begun,) = left(images)
+    with FileLock(f"{images}/pulls/{begun}.lock"):
+        ImageStore(images).forget_pulls()  # somebody goes on with it
+        assert left(images) == [begun]
+    ImageStore(images).forget_pulls()
+    assert os.listdir(images / "pulls") == []
+
+
+def kill_in_a_pull(images: Path, name: str) -> None:
     stop = f"""
 import sys
 from pathlib import Path
@@ -201,15 +222,11 @@ from kubelite.node.image.store import ImageStore
 import os, signal
 def tell(digest, done, total):
     if done > total / 3: os.kill(os.getpid(), signal.SIGKILL)
-pull(ImageStore(Path({str(images)!r})), parse("{proxy.host}/{pushed}"), Settings(), progress=tell)
+pull(ImageStore(Path({str(images)!r})), parse({name!r}), Settings(), progress=tell)
 """
     killed = subprocess.run([sys.executable, "-c", stop], capture_output=True)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     assert len(left(images)) == 1
-    proxy.requests.clear()
-    fetch(images, f"{proxy.host}/{pushed}")
-    assert any(ranged or "/blobs/" in path for path, ranged in proxy.requests)
-    assert left(images) == []
 
 
 def test_a_corrupted_blob_is_refused_and_leaves_nothing_that_counts(proxy, pushed, images):
@@ -230,14 +247,16 @@ def test_a_corrupted_blob_is_refused_and_leaves_nothing_that_counts(proxy, pushe
     assert fetch(images, f"{proxy.host}/{pushed}").image.layers
 
 
-def test_a_busy_registry_is_asked_again_when_it_says_so(proxy, pushed, images):
+@pytest.mark.parametrize("is_date", [False, True])
+def test_a_busy_registry_is_asked_again_when_it_says_so(is_date, proxy, pushed, images):
     began, refusals = time.monotonic(), iter(range(2))
 
     def disturb(handler, path, body):
         if next(refusals, None) is None:
             return False
         handler.send_response(429)
-        handler.send_header("Retry-After", "1")
+        later = formatdate(time.time() + 2, usegmt=True) if is_date else "1"
+        handler.send_header("Retry-After", later)
         handler.send_header("Content-Length", "0")
         handler.end_headers()
         return True
@@ -344,6 +363,49 @@ def test_policies(proxy, pushed, images, build, tmp_path):
     loaded = build.layout(tmp_path / "own", [({}, [build.layer(build.entry("file", "f"))])])
     ImageStore(images).load(loaded.path, "127.0.0.1:1/own:latest")
     assert source.resolve("127.0.0.1:1/own:latest", "Always").layers
+
+
+def pull_secret(uid: str, host: str, password: str) -> dict:
+    config = json.dumps(docker_config(host, "ann", password)).encode()
+    data = {".dockerconfigjson": base64.b64encode(config).decode()}
+    return {"metadata": {"uid": uid}, "data": data}
+
+
+def test_an_image_that_took_credentials_is_for_pods_that_have_them(
+    private, hidden, registry, layers, build, images, tmp_path
+):
+    store = ImageStore(images)
+
+    def source(*secrets: dict, policy: str = "NeverVerifyPreloadedImages", allowed=()):
+        def verify(repository: str, is_pulled: bool) -> bool:
+            return must_verify(policy, allowed, repository, is_pulled=is_pulled)
+
+        return ImageSource(store, secrets, verify)
+
+    right = pull_secret("1", private.host, "s3cret")
+    assert source(right).resolve(hidden, "IfNotPresent").layers
+    assert source(right).find(hidden, "Never")
+    assert source(pull_secret("2", private.host, "s3cret")).find(hidden, "Never")
+    assert source(pull_secret("1", private.host, "renewed")).find(hidden, "Never")
+    other = pull_secret("2", private.host, "other")
+    for stranger in (source(), source(other), source(pull_secret("1", "else.where", "s3cret"))):
+        with pytest.raises(PullError, match="access denied"):
+            stranger.resolve(hidden, "IfNotPresent")
+        with pytest.raises(PullError, match="is not present with pull policy of Never"):
+            stranger.find(hidden, "Never")
+    assert source(policy="NeverVerify").find(hidden, "Never")
+    listed = f"{private.host}/team/*"
+    assert source(policy="NeverVerifyAllowlistedImages", allowed=(listed,)).find(hidden, "Never")
+
+    public = f"{registry.host}/public:1"
+    registry.push(build.layout(tmp_path / "public", [({}, layers)]).path, "public:1")
+    assert source(right).resolve(public, "IfNotPresent").layers
+    assert source().find(public, "Never")
+    loaded = build.layout(tmp_path / "own", [({}, [build.layer(build.entry("file", "f"))])])
+    store.load(loaded.path, "own:1")
+    assert source().find("own:1", "Never")
+    with pytest.raises(PullError):
+        source(policy="AlwaysVerify").find("own:1", "Never")
 
 
 def test_a_short_disk_costs_the_images_that_can_be_pulled_again(

@@ -14,6 +14,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from kubelite.lib.digest import hexdigest
 from kubelite.node.image.reference import DEFAULT_DOMAIN, Reference
 
 _PARAMETER = re.compile(r'\s*([A-Za-z0-9_-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s",]+))\s*,?')
@@ -32,6 +33,11 @@ class Credentials(NamedTuple):
         """The value of an ``Authorization`` header of the Basic scheme."""
         text = f"{self.username}:{self.password}".encode()
         return f"Basic {base64.b64encode(text).decode()}"
+
+    @property
+    def key(self) -> str:
+        """What tells them from others, without saying them."""
+        return hexdigest("\0".join(self).encode())
 
 
 class Challenge(NamedTuple):
@@ -135,3 +141,28 @@ def _credentials(entry: Any) -> Credentials | None:
     if "username" in entry:
         return Credentials(str(entry["username"]), str(entry.get("password", "")))
     return None
+
+
+def keys_of(
+    used: Credentials, secrets: Iterable[Mapping[str, Any]], reference: Reference
+) -> tuple[str, ...]:
+    """What is recorded of credentials that worked: their key, and the Secrets that hold them."""
+    holders = [secret for secret in secrets if used in from_secret(secret, reference)]
+    return (used.key, *filter(None, map(_uid, holders)))
+
+
+def keys_of_secrets(secrets: Iterable[Mapping[str, Any]], reference: Reference) -> frozenset[str]:
+    """What opens an image that is there: the same credentials, or a Secret that has held them, as
+    in the kubelet; a Secret may be given a new password.
+    """
+    keys = set()
+    for secret in secrets:
+        credentials = from_secret(secret, reference)
+        keys |= {login.key for login in credentials}
+        if credentials:
+            keys.add(_uid(secret))
+    return frozenset(keys - {""})
+
+
+def _uid(secret: Mapping[str, Any]) -> str:
+    return str((secret.get("metadata") or {}).get("uid") or "")

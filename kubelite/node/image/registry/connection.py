@@ -14,6 +14,7 @@ import ipaddress
 import json
 import socket
 import ssl
+import time
 from collections.abc import (
     AsyncIterable,
     AsyncIterator,
@@ -24,7 +25,8 @@ from collections.abc import (
     Mapping,
     Sequence,
 )
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -74,7 +76,7 @@ class RegistryUnreachable(PullError):
 
 
 class Later(Exception):
-    """The registry asks to come back; ``after`` is its Retry-After header."""
+    """The registry asks to come back; ``after`` is its Retry-After header: seconds or a date."""
 
     def __init__(self, message: str, after: str) -> None:
         super().__init__(message)
@@ -123,6 +125,11 @@ class Connection:
     def name(self) -> str:
         """The registry as messages call it."""
         return f"registry {self._endpoint.host}"
+
+    @property
+    def credentials(self) -> Credentials | None:
+        """Those that the registry has accepted; None where it took none."""
+        return self._credentials[0] if self._latest and self._credentials else None
 
     async def retried(self, step: Callable[[], Awaitable[T]]) -> T:
         """What ``step`` gives, tried again while the failure may pass. Raises RegistryUnreachable
@@ -371,6 +378,9 @@ def _delay(attempt: int, error: BaseException) -> float:
     after = getattr(error, "after", "")
     if after.isdigit():
         return min(float(after), MAX_DELAY)
+    with suppress(ValueError):
+        seconds = parsedate_to_datetime(after).timestamp() - time.time()
+        return min(max(seconds, 0.0), MAX_DELAY)
     return min(FIRST_DELAY * 2.0**attempt, MAX_DELAY)
 
 

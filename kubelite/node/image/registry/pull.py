@@ -18,7 +18,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from kubelite.lib.files import FileLock
 from kubelite.node.image import archive, oci
 from kubelite.node.image.errors import BadArchive, PullError
+from kubelite.node.image.model import EVERYBODY
 from kubelite.node.image.registry import config
+from kubelite.node.image.registry.auth import keys_of
 from kubelite.node.image.registry.client import Document, RegistryClient
 from kubelite.node.image.registry.connection import (
     Connection,
@@ -81,10 +83,19 @@ async def _pull(
     """
     messages: list[str] = []
     credentials = await asyncio.to_thread(find_credentials, reference, settings, secrets)
+    everybodys = await asyncio.to_thread(find_credentials, reference, settings, ())
     for endpoint in config.endpoints(reference, settings.registries):
         try:
             async with Connection(endpoint, credentials) as connection:
-                return await _pull_from(RegistryClient(connection), store, reference, progress)
+                client = RegistryClient(connection)
+
+                def keys(connection: Connection = connection) -> tuple[str, ...]:
+                    used = connection.credentials
+                    if used is None or used in everybodys:
+                        return (EVERYBODY,)
+                    return keys_of(used, secrets, reference)
+
+                return await _pull_from(client, store, reference, progress, keys)
         except (RegistryRefusal, RegistryUnreachable) as error:
             if error.message not in messages:
                 messages.append(error.message)
@@ -97,7 +108,11 @@ def _renamed(error: RegistryRefusal | RegistryUnreachable, message: str) -> tupl
 
 
 async def _pull_from(
-    client: RegistryClient, store: ImageStore, reference: Reference, progress: Progress
+    client: RegistryClient,
+    store: ImageStore,
+    reference: Reference,
+    progress: Progress,
+    keys: Callable[[], tuple[str, ...]],
 ) -> LoadedImage:
     manifest = await find_manifest(client, reference)
     parsed = oci.parse_config(manifest.config, len(manifest.image.layers), "the configuration")
@@ -112,7 +127,7 @@ async def _pull_from(
         files = _Pulled(
             Path(directory), {archive.blob_name(d.digest): d.size for d in manifest.image.layers}
         )
-        loaded = await asyncio.to_thread(store.load_pulled, files, reference)
+        loaded = await asyncio.to_thread(store.load_pulled, files, reference, keys())
         shutil.rmtree(directory)
         return loaded
     finally:

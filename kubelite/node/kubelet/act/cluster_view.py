@@ -39,14 +39,12 @@ class ClusterView(Protocol):
         """
 
     def event(
-        self, record: PodRecord, reason: str, message: str, container: str, *, warning: bool
+        self, record: PodRecord, reason: str, message: str, field_path: str, *, warning: bool
     ) -> None:
-        """Something has happened to a pod, or to one of its containers."""
+        """Something has happened to a pod, or to the container at ``field_path``."""
 
-    def pod_changed(self, pod: Pod, observed: ObservedPod, blocked: Exception | None) -> None:
-        """A worker has looked at a pod and done what there was to do; ``blocked`` says why it could
-        not be started. Told of local pods as well.
-        """
+    def pod_changed(self, pod: Pod, observed: ObservedPod) -> None:
+        """A worker has looked at a pod and done what there was to do. Told of local pods too."""
 
     def pod_removed(self, record: PodRecord) -> None:
         """Nothing of a pod, local ones included, is left on this node."""

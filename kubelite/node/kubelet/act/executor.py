@@ -44,6 +44,7 @@ from kubelite.node.runtime.records import (
     HOOK_BEGUN,
     RESTART,
     RUN,
+    Blocked,
     ContainerRecord,
     FinishedAttempt,
     ObservedContainer,
@@ -107,6 +108,7 @@ class Executor:
         self.tree = CgroupTree(read_world(), state.home.cgroup)
         self._containers = Containers(state.home, state.ledger, self.tree, state.record, trace)
         self.sandbox: Sandbox | None = None
+        self._pulls = images.ImagePulls(state.image_event)
         self.retry_at = 0
         self.warnings: list[str] = []
 
@@ -165,17 +167,34 @@ class Executor:
 
     # -- the sandbox -------------------------------------------------------------------------------
 
-    def _gather(self) -> PodContext:
+    def _gather(self, *, is_up: bool = False) -> PodContext:
+        """``is_up``: the sandbox was made with these images, so those that are there will do."""
         state = self._state
         resolved = self._resolved
         if resolved is None:
-            resolved = _resolve_images(state, state.pod)
+            resolved = self._resolve_images(state.pod, is_up=is_up)
+        else:
+            images.announce_pulls(state.pod, resolved, state.image_event)
         return pod_context.gather(state, self.tree, resolved, self._trace)
+
+    def _resolve_images(self, pod: Pod, *, is_up: bool = False) -> dict[str, ResolvedImage]:
+        """The images of the state's pod, or of a part of it; those of a cluster's pod are pulled
+        with its image pull Secrets.
+        """
+        state = self._state
+        if state.cluster is None:
+            return images.resolve(state.home, pod, pulls=self._pulls, is_up=is_up)
+        names = [reference.name or "" for reference in state.pod.spec.image_pull_secrets]
+        secrets = [secret for name in names if (secret := state.objects.secret(name)) is not None]
+        allowed = state.cluster.node.allows_host_image
+        return images.resolve(
+            state.home, pod, secrets, host_allowed=allowed, pulls=self._pulls, is_up=is_up
+        )
 
     def _start_context(self) -> PodContext:
         """What starts in the present sandbox have in common."""
         if self._context is None:
-            context = self._gather()
+            context = self._gather(is_up=True)
             sandbox_setup.create_volumes(context)
             self._write_contents(context, self._gather_contents(context))
             self._context = context
@@ -229,7 +248,9 @@ class Executor:
             self._sandbox_failed(error)
             return
         self._context = context
-        state.blocked = None
+        if state.record.blocked is not None:
+            state.record.blocked = None
+            state.save()
         self.warnings += context.warnings
         state.put_sandbox(self.sandbox.record, up=True)
         self._done("sandbox", context.node.pod_address, began)
@@ -247,16 +268,21 @@ class Executor:
 
     def _sandbox_failed(self, error: Exception) -> None:
         state = self._state
-        state.blocked = error
+        self.retry_at = state.now().now + restart_policy.RETRY
         if isinstance(error, SourceNotReady):
             state.event("FailedMount", str(error), warning=True)
+        elif self._pulls.next_look:
+            self.retry_at = self._pulls.next_look  # with events of its own
         elif isinstance(error, PullError):
             state.event("Failed", error.message, warning=True)
         else:
             message = f"Failed to create pod sandbox: {error}"
             state.event("FailedCreatePodSandBox", message, warning=True)
+        blocked = _blocked(error)
+        if blocked != state.record.blocked:
+            state.record.blocked = blocked
+            state.save()
         state.put_sandbox(state.ledger.sandbox(state.uid), up=False)
-        self.retry_at = state.now().now + restart_policy.RETRY
 
     def _clear_sandbox(self) -> None:
         from kubelite.node.runtime.removal import Remover
@@ -311,6 +337,9 @@ class Executor:
         declared, observed = self._declared(start.name), self._state.container(start.name)
         try:
             context, joined = self._start_context(), self.joined()
+            if start.attempt > 0 and declared.container.image_pull_policy == "Always":
+                only = images.only(self._state.pod, declared.container)
+                context.images.update(self._resolve_images(only))
             with closing(self._prepare(context, declared.container, start.attempt)) as prepared:
                 pending = self._containers.request_start(
                     joined.shim,
@@ -349,7 +378,7 @@ class Executor:
 
         state = self._state
         if container.image not in context.images:
-            context.images.update(_resolve_images(state, images.only(state.pod, container)))
+            context.images.update(self._resolve_images(images.only(state.pod, container)))
         inputs = container_inputs(context, container, self._pod_root())
         # What the pod may open was settled without it.
         inputs = inputs._replace(all_devices=inputs.security.privileged)
@@ -424,7 +453,8 @@ class Executor:
         if self._strict:
             raise error
         state, declared = self._state, self._declared(start.name)
-        state.event("Failed", f"Error: {error}", start.name, warning=True)
+        if not isinstance(error, PullError):  # which has events of its own
+            state.event("Failed", f"Error: {error}", start.name, warning=True)
         observed = state.container(start.name)
         if observed is None or observed.record.attempt != start.attempt:
             record = _record_of_no_process(declared, start, state.sandbox_id)
@@ -688,13 +718,12 @@ def _record_of_no_process(
     )
 
 
-def _resolve_images(state: PodState, pod: Pod) -> dict[str, ResolvedImage]:
-    """The images of the state's pod, or of a part of it; those of a cluster's pod are pulled with
-    its image pull Secrets.
-    """
-    if state.cluster is None:
-        return images.resolve(state.home, pod)
-    names = [reference.name or "" for reference in state.pod.spec.image_pull_secrets]
-    secrets = [secret for name in names if (secret := state.objects.secret(name)) is not None]
-    allowed = state.cluster.node.allows_host_image
-    return images.resolve(state.home, pod, secrets, host_allowed=allowed)
+def _blocked(error: Exception) -> Blocked | None:
+    """What a pod says that waits for the mending of ``error``."""
+    if isinstance(error, ImageError):
+        reason = error.reason if isinstance(error, PullError) else "ErrImagePull"
+        image = error.image if isinstance(error, PullError) else ""
+        return Blocked(reason=reason, message=error.message, image=image)
+    if isinstance(error, ContainerConfigError):
+        return Blocked(reason="CreateContainerConfigError", message=str(error))
+    return None

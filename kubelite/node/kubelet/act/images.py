@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,9 +12,14 @@ import msgspec
 from kubelite.node.image.errors import PullError
 from kubelite.node.image.lookup import read_etc
 from kubelite.node.image.model import Image
-from kubelite.node.image.source import ImageSource
+from kubelite.node.image.source import ImageSource, PullPolicy
 from kubelite.node.image.store import ImageStore
+from kubelite.node.kubelet.act import config_file
+from kubelite.node.kubelet.decide import image_pulls
 from kubelite.node.kubelet.decide.container_config import ImageFacts
+from kubelite.node.kubelet.decide.image_pulls import FailedPull
+from kubelite.node.kubelet.decide.restart_policy import RETRY
+from kubelite.node.runtime.clock import boottime
 from kubelite.node.runtime.errors import RuntimeFailure
 from kubelite.node.runtime.home import Home
 from kubelite.node.volume.errors import VolumeError
@@ -28,33 +33,107 @@ _HOST_REFUSED = (
 )
 
 
+Announce = Callable[[str, str, str, bool], None]
+"""Adds an event: reason, message, container ("" for a volume), whether it is a warning."""
+
+
 class ResolvedImage(NamedTuple):
-    """An image, the facts that a start needs of it, and how many milliseconds its lookup took."""
+    """An image, the facts that a start needs of it, and how many milliseconds its lookup took.
+    ``pulled`` is the message of its Pulled event where it was pulled just now.
+    """
 
     image: Image
     facts: ImageFacts
     milliseconds: float
+    pulled: str = ""
+
+
+class NamedImage(NamedTuple):
+    """An image that a pod names. ``container`` is the one that names it first, "" for a volume."""
+
+    name: str
+    policy: PullPolicy
+    container: str
+
+
+class ImagePulls:
+    """The pulls of one pod, with their back-off and their events. What has failed is remembered in
+    memory only, as by the kubelet.
+    """
+
+    def __init__(self, announce: Announce) -> None:
+        self._announce = announce
+        self._failed: dict[str, FailedPull] = {}
+        self.next_look = 0
+        """When the pod is to be looked at again (CLOCK_BOOTTIME), 0 if nothing has failed here."""
+
+    def get(self, source: ImageSource, image: NamedImage) -> tuple[Image, str]:
+        """The image, and the message of its Pulled event if it was pulled. Raises PullError."""
+        self.next_look = 0
+        try:
+            there = source.find(image.name, image.policy)
+            return (there, "") if there is not None else self._pull(source, image)
+        except PullError as error:
+            if reason := image_pulls.HOPELESS.get(error.reason):
+                self._announce(reason, error.message, image.container, True)
+                self.next_look = boottime() + RETRY
+            self._announce("Failed", f"Error: {error.reason}", image.container, True)
+            raise
+
+    def _pull(self, source: ImageSource, image: NamedImage) -> tuple[Image, str]:
+        name, failed, now = image.name, self._failed.get(image.name), boottime()
+        if failed is not None and image_pulls.backs_off(failed, now):
+            self.next_look = failed.at + failed.backoff
+            message = image_pulls.backing_off(name)
+            self._announce("BackOff", message, image.container, False)
+            raise PullError("ImagePullBackOff", f"{message}: {failed.message}", image=name)
+        self._announce("Pulling", image_pulls.pulling(name), image.container, False)
+        began = time.perf_counter()
+        try:
+            pulled = source.pull(name)
+        except PullError as error:
+            self._announce("Failed", _sentence(error.message), image.container, True)
+            now, message = boottime(), f"{error.reason}: {error.message}"
+            self._failed[name] = image_pulls.after_failure(failed, now, message)
+            self.next_look = now + image_pulls.LOOK_AGAIN
+            raise
+        message = image_pulls.pulled(name, time.perf_counter() - began, 0, pulled.size)
+        self._announce("Pulled", message, image.container, False)
+        return pulled, message
+
+
+def _sentence(message: str) -> str:
+    return message[:1].upper() + message[1:]
 
 
 def resolve(
     home: Home,
     pod: Pod,
-    secrets: Sequence[Mapping[str, Any]] = (),
+    secrets: Sequence[Mapping[str, Any]] | None = None,
     *,
     host_allowed: bool = True,
+    pulls: ImagePulls | None = None,
+    is_up: bool = False,
 ) -> dict[str, ResolvedImage]:
     """The image of each name in the pod, those of volumes too, pulled where its policy says so;
-    ``secrets`` are the pod's image pull Secrets. Raises ImageError, RuntimeFailure.
+    ``secrets`` are the image pull Secrets of a cluster's pod, which has to have some that fit also
+    for images that are there; ``pulls`` is what is known of earlier pulls. With ``is_up``
+    the pod's sandbox was made with these images: those that are there will do. Raises ImageError,
+    RuntimeFailure.
     """
-    source = ImageSource(ImageStore(Path(home.images)), secrets)
+    source = _source(home, None if is_up else secrets)
+    pulls = pulls or ImagePulls(_ignore)
     resolved: dict[str, ResolvedImage] = {}
-    for name, policy in named(pod):
+    for wanted in named(pod):
+        name = wanted.name
         if name in resolved:
             continue
         began = time.perf_counter()
-        image = source.resolve(name, policy)  # type: ignore[arg-type]
+        if is_up:
+            wanted = wanted._replace(policy="IfNotPresent")
+        image, pulled = pulls.get(source, wanted)
         if image.is_on_host and not host_allowed:
-            raise PullError("ErrImagePull", _HOST_REFUSED)
+            raise PullError("ErrImagePull", _HOST_REFUSED, image=name)
         if image.is_on_host:
             _check_host_image(home)
         facts = ImageFacts(
@@ -63,7 +142,8 @@ def resolve(
             read_etc(image.layers, "passwd"),
             read_etc(image.layers, "group"),
         )
-        resolved[name] = ResolvedImage(image, facts, (time.perf_counter() - began) * 1000)
+        milliseconds = (time.perf_counter() - began) * 1000
+        resolved[name] = ResolvedImage(image, facts, milliseconds, pulled)
     return resolved
 
 
@@ -75,13 +155,47 @@ def _check_host_image(home: Home) -> None:
         raise RuntimeFailure(problem)
 
 
-def named(pod: Pod) -> Iterator[tuple[str, str]]:
+def _source(home: Home, secrets: Sequence[Mapping[str, Any]] | None) -> ImageSource:
+    """Where a pod gets its images from; only those of a cluster have ``secrets``, perhaps none."""
+    store = ImageStore(Path(home.images))
+    if secrets is None:
+        return ImageSource(store)
+    config = config_file.read(home)
+
+    def must_verify(repository: str, is_pulled: bool) -> bool:
+        return image_pulls.must_verify(
+            config.image_pull_credentials_verification_policy,
+            config.preloaded_images_verification_allowlist,
+            repository,
+            is_pulled=is_pulled,
+        )
+
+    return ImageSource(store, secrets, must_verify)
+
+
+def announce_pulls(pod: Pod, resolved: dict[str, ResolvedImage], announce: Announce) -> None:
+    """The events of the images that were pulled before the pod was there, once."""
+    for name, _, container in named(pod):
+        image = resolved.get(name)
+        if image is not None and image.pulled:
+            announce("Pulling", image_pulls.pulling(name), container, False)
+            announce("Pulled", image.pulled, container, False)
+            resolved[name] = image._replace(pulled="")
+
+
+def named(pod: Pod) -> Iterator[NamedImage]:
     """The images that a pod names, and when each is pulled."""
     for container in (*pod.spec.init_containers, *pod.spec.containers):
-        yield container.image or "", container.image_pull_policy or "IfNotPresent"
+        policy: Any = container.image_pull_policy or "IfNotPresent"
+        yield NamedImage(container.image or "", policy, container.name)
     for volume in pod.spec.volumes:
         if volume.image is not None and volume.image.reference:
-            yield volume.image.reference, volume.image.pull_policy or "IfNotPresent"
+            policy = volume.image.pull_policy or "IfNotPresent"
+            yield NamedImage(volume.image.reference, policy, "")
+
+
+def _ignore(*_: object) -> None:
+    return
 
 
 def only(pod: Pod, container: Container) -> Pod:

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from kubelite.node.kubelet.act import pod_events
 from kubelite.node.kubelet.act.pod_events import Timeline
+from kubelite.node.kubelet.decide import image_pulls
 from kubelite.node.kubelet.decide.actions import TimePoint
 from kubelite.node.runtime.clock import boottime
 from kubelite.node.runtime.home import Home, boot_id
@@ -58,7 +59,8 @@ class PodState:
         self.home, self.ledger = home, ledger
         self.cluster = cluster if record.origin == API else None
         self._objects: Objects | None = None
-        self.blocked: Exception | None = None
+        self.just_pulled: set[str] = set()
+        """Containers that have had the Pulled event of their next start."""
         """Why the sandbox or a container could not be created at the last attempt."""
         self.record = record
         self.observed = ObservedPod(record, None, False, ())
@@ -152,9 +154,18 @@ class PodState:
 
     def event(self, reason: str, message: str, name: str = "", *, warning: bool = False) -> None:
         """Adds an event about the pod, or about container ``name``."""
-        self.timeline.add(reason, message, object=self._object(name), warning=warning)
+        object = self._object(name)
+        self.timeline.add(reason, message, object=object, warning=warning)
         if self.cluster is not None:
-            self.cluster.event(self.record, reason, message, name, warning=warning)
+            self.cluster.event(self.record, reason, message, object, warning=warning)
+
+    def image_event(self, reason: str, message: str, name: str, is_warning: bool) -> None:
+        """Adds an event about the image of container ``name``."""
+        self.event(reason, message, name, warning=is_warning)
+        if reason == "Pulling":
+            self.timeline.flush()  # a pull may take minutes
+        elif reason == "Pulled":
+            self.just_pulled.add(name)
 
     def announce_start(self, record: ContainerRecord, *, unless_announced: bool) -> None:
         """Adds the events of a started attempt, once: ``unless_announced`` looks whether a killed
@@ -163,13 +174,14 @@ class PodState:
         name, object = record.name, self._object(record.name)
         if unless_announced and pod_events.has_started(self.timeline.path, object, record.attempt):
             return
-        image = f'Container image "{record.image}" already present on machine'
-        self.event("Pulled", image, name)
+        if name not in self.just_pulled:
+            self.event("Pulled", image_pulls.present(record.image), name)
+        self.just_pulled.discard(name)
         self.event("Created", f"Created container: {name}", name)
         text = f"Started container {name}"
         self.timeline.add(pod_events.STARTED, text, object=object, attempt=record.attempt)
         if self.cluster is not None:
-            self.cluster.event(self.record, pod_events.STARTED, text, name, warning=False)
+            self.cluster.event(self.record, pod_events.STARTED, text, object, warning=False)
 
     def _object(self, name: str) -> str:
         declared = self.declared(name) if name else None

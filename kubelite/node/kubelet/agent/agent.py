@@ -284,7 +284,7 @@ class PodWorker:
             decision = worker.advance()
             state = worker.state
             if self._cluster is not None:
-                self._cluster.pod_changed(state.pod, state.observed, state.blocked)
+                self._cluster.pod_changed(state.pod, state.observed)
             if state.record.stage == REMOVING and not worker.any_running:
                 worker.remove()
                 lock.remove()

@@ -160,7 +160,7 @@ class ClusterPods:
         return variables(services)
 
     def event(
-        self, record: PodRecord, reason: str, message: str, container: str, *, warning: bool
+        self, record: PodRecord, reason: str, message: str, field_path: str, *, warning: bool
     ) -> None:
         """See ClusterView."""
         reference = {
@@ -174,13 +174,13 @@ class ClusterPods:
         }
         kind = "Warning" if warning else "Normal"
         self._loop.call_soon_threadsafe(
-            lambda: self._recorder.event(reference, kind, reason, message)
+            lambda: self._recorder.event(reference, kind, reason, message, field_path=field_path)
         )
 
-    def pod_changed(self, pod: Pod, observed: ObservedPod, blocked: Exception | None) -> None:
+    def pod_changed(self, pod: Pod, observed: ObservedPod) -> None:
         """See ClusterView."""
         shown = status.with_status(pod, observed, self.node.name, self.node.address)
-        document = pod_status.status_document(shown, self.node.address, blocked)
+        document = pod_status.status_document(shown, self.node.address)
         self._loop.call_soon_threadsafe(self._put_observed, observed.pod, document)
 
     def pod_removed(self, record: PodRecord) -> None:

@@ -64,6 +64,10 @@ def configuration(serving: Serving, config: NodeConfig) -> Object:
         "evictionPressureTransitionPeriod": _seconds(
             seconds(config.eviction_pressure_transition_period)
         ),
+        "imagePullCredentialsVerificationPolicy": config.image_pull_credentials_verification_policy,
+        "preloadedImagesVerificationAllowlist": list(
+            config.preloaded_images_verification_allowlist
+        ),
         "imageGCHighThresholdPercent": config.image_gc_high_threshold_percent,
         "imageGCLowThresholdPercent": config.image_gc_low_threshold_percent,
         "enableServer": True,

@@ -31,6 +31,7 @@ def collect(home: Home, config: NodeConfig, force: bool) -> int:
         return 0
     wanted = disk.capacity * (share - config.image_gc_low_threshold_percent) / 100
     store, freed = ImageStore(Path(home.images)), 0
+    store.forget_pulls()
     for image in _unused(home, store):
         if freed >= wanted and not force:
             break

@@ -12,8 +12,6 @@ from typing import Any
 import msgspec
 
 from kubelite.lib.json import Object
-from kubelite.node.image.errors import ImageError
-from kubelite.node.kubelet.decide.container_config import ContainerConfigError
 from kubelite.objects.pod.pod import Pod
 
 OWN_CONDITIONS = (
@@ -27,18 +25,14 @@ OWN_CONDITIONS = (
 TERMINAL = ("Succeeded", "Failed")
 
 
-def status_document(pod: Pod, address: str, blocked: Exception | None) -> Object:
-    """The status of an observed pod. ``address`` is the node's, ``blocked`` what keeps the pod from
-    starting.
-    """
+def status_document(pod: Pod, address: str) -> Object:
+    """The status of an observed pod. ``address`` is the node's."""
     document: Object = msgspec.to_builtins(pod.status)
     document["hostIP"] = address
     document["hostIPs"] = [{"ip": address}]
     if pod.spec.host_network:
         document["podIP"] = address
         document["podIPs"] = [{"ip": address}]
-    if blocked is not None and document.get("phase") == "Pending":
-        _explain(document, blocked)
     return document
 
 
@@ -97,22 +91,6 @@ def _replacing(conditions: Sequence[Object], before: Mapping[str, Any]) -> list[
 
 def _conditions(status: Mapping[str, Any]) -> dict[str, Object]:
     return {condition["type"]: condition for condition in status.get("conditions") or ()}
-
-
-def _explain(document: Object, blocked: Exception) -> None:
-    """Containers that wait say why: an image, a configuration, or that they are being created."""
-    if isinstance(blocked, ImageError):
-        reason, message = getattr(blocked, "reason", "ErrImagePull"), blocked.message
-    elif isinstance(blocked, ContainerConfigError):
-        reason, message = "CreateContainerConfigError", str(blocked)
-    else:
-        return
-    for key in ("initContainerStatuses", "containerStatuses"):
-        for status in document.get(key, ()):
-            if "waiting" in status.get("state", {}):
-                status["state"] = {"waiting": {"reason": reason, "message": message}}
-                if key == "initContainerStatuses":
-                    return
 
 
 def _judge_gates(

@@ -85,6 +85,9 @@ def _states(
 
 
 def _waiting(member: Member, observed_pod: ObservedPod) -> ContainerStateWaiting:
+    blocked = observed_pod.pod.blocked
+    if blocked is not None and blocked.image in ("", member.container.image):
+        return ContainerStateWaiting(reason=blocked.reason, message=blocked.message)
     begun = member.observed is not None or not any(
         container.record.init for container in observed_pod.containers
     )

@@ -12,6 +12,7 @@ import re
 import msgspec
 
 from kubelite.core.protocol import LogRotation
+from kubelite.node.kubelet.decide.image_pulls import NEVER_VERIFY_PRELOADED, POLICIES
 from kubelite.node.kubelet.decide.restart_policy import MAX_BACKOFF, SECOND
 from kubelite.objects.facts import quantity
 
@@ -33,7 +34,7 @@ class CrashLoopBackOff(msgspec.Struct, rename="camel"):
 
 class NodeConfig(msgspec.Struct, rename="camel"):
     """The settings; unknown fields are ignored. Decoding raises msgspec.ValidationError, also for
-    a size that is no quantity, and for a soft threshold without its period.
+    a size that is no quantity, an unknown policy, and a soft threshold without its period.
     """
 
     crash_loop_back_off: CrashLoopBackOff = msgspec.field(default_factory=CrashLoopBackOff)
@@ -47,6 +48,8 @@ class NodeConfig(msgspec.Struct, rename="camel"):
     eviction_max_pod_grace_period: int = 0
     eviction_minimum_reclaim: dict[str, str] = msgspec.field(default_factory=dict)
     eviction_pressure_transition_period: str = "5m"
+    image_pull_credentials_verification_policy: str = NEVER_VERIFY_PRELOADED
+    preloaded_images_verification_allowlist: tuple[str, ...] = ()
     image_gc_high_threshold_percent: int = msgspec.field(
         default=85, name="imageGCHighThresholdPercent"
     )
@@ -58,6 +61,8 @@ class NodeConfig(msgspec.Struct, rename="camel"):
         quantity.parse(self.container_log_max_size)
         if missing := self.eviction_soft.keys() - self.eviction_soft_grace_period.keys():
             raise ValueError(f"evictionSoftGracePeriod lacks {', '.join(sorted(missing))}")
+        if self.image_pull_credentials_verification_policy not in POLICIES:
+            raise ValueError(f"imagePullCredentialsVerificationPolicy must be one of {POLICIES}")
 
     @property
     def pids_limit(self) -> int:

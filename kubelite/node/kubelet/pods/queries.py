@@ -145,7 +145,7 @@ class PodQueries:
             if pod.status is not None:
                 statuses = (*pod.status.init_container_statuses, *pod.status.container_statuses)
                 ids.update(status.image_id for status in statuses)
-            for name, _ in images.named(pod):
+            for name, *_ in images.named(pod):
                 try:
                     ids.add(store.get(name).id)
                 except ImageError:
