@@ -76,9 +76,7 @@ def _run(
 ) -> int:
     if _is_plain_environment():
         if call := fastpath.match(global_args, rest):
-            # msgspec asks for it and does without; only Typer needs it, and importing it takes as
-            # long as starting a pod.
-            sys.modules.setdefault("typing_extensions", None)  # type: ignore[arg-type]
+            _import_msgspec()
         else:
             call = fastpath.match_started(
                 global_args, rest, lambda name: parameters(load(commands[name]))
@@ -96,6 +94,17 @@ def _run(
     command = build(groups, commands, rest)
     result: Any = command(args=[*global_args, *rest], prog_name="kubelite", standalone_mode=False)
     return result if isinstance(result, int) else 0
+
+
+def _import_msgspec() -> None:
+    """Without typing_extensions, which msgspec asks for and does without: importing it takes as
+    long as starting a pod. Others that need it (Typer, aiohttp) find it afterwards.
+    """
+    sys.modules.setdefault("typing_extensions", None)  # type: ignore[arg-type]
+    import msgspec._utils  # noqa: F401
+
+    if sys.modules["typing_extensions"] is None:
+        del sys.modules["typing_extensions"]
 
 
 def _is_plain_environment() -> bool:
