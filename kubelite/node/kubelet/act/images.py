@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
@@ -15,9 +15,7 @@ from kubelite.node.image.model import Image
 from kubelite.node.image.source import ImageSource, PullPolicy
 from kubelite.node.image.store import ImageStore
 from kubelite.node.kubelet.act import config_file
-from kubelite.node.kubelet.decide import image_pulls
 from kubelite.node.kubelet.decide.container_config import ImageFacts
-from kubelite.node.kubelet.decide.image_pulls import FailedPull
 from kubelite.node.kubelet.decide.restart_policy import RETRY
 from kubelite.node.runtime.clock import boottime
 from kubelite.node.runtime.errors import RuntimeFailure
@@ -32,6 +30,9 @@ _HOST_REFUSED = (
     "the node runs with --allow-host-image"
 )
 
+
+if TYPE_CHECKING:
+    from kubelite.node.kubelet.decide.image_pulls import FailedPull
 
 Announce = Callable[[str, str, str, bool], None]
 """Adds an event: reason, message, container ("" for a volume), whether it is a warning."""
@@ -74,6 +75,8 @@ class ImagePulls:
             there = source.find(image.name, image.policy)
             return (there, "") if there is not None else self._pull(source, image)
         except PullError as error:
+            from kubelite.node.kubelet.decide import image_pulls
+
             if reason := image_pulls.HOPELESS.get(error.reason):
                 self._announce(reason, error.message, image.container, True)
                 self.next_look = boottime() + RETRY
@@ -81,6 +84,8 @@ class ImagePulls:
             raise
 
     def _pull(self, source: ImageSource, image: NamedImage) -> tuple[Image, str]:
+        from kubelite.node.kubelet.decide import image_pulls  # most pods find their images
+
         name, failed, now = image.name, self._failed.get(image.name), boottime()
         if failed is not None and image_pulls.backs_off(failed, now):
             self.next_look = failed.at + failed.backoff
@@ -160,6 +165,8 @@ def _source(home: Home, secrets: Sequence[Mapping[str, Any]] | None) -> ImageSou
     store = ImageStore(Path(home.images))
     if secrets is None:
         return ImageSource(store)
+    from kubelite.node.kubelet.decide import image_pulls
+
     config = config_file.read(home)
 
     def must_verify(repository: str, is_pulled: bool) -> bool:
@@ -178,6 +185,8 @@ def announce_pulls(pod: Pod, resolved: dict[str, ResolvedImage], announce: Annou
     for name, _, container in named(pod):
         image = resolved.get(name)
         if image is not None and image.pulled:
+            from kubelite.node.kubelet.decide import image_pulls
+
             announce("Pulling", image_pulls.pulling(name), container, False)
             announce("Pulled", image.pulled, container, False)
             resolved[name] = image._replace(pulled="")

@@ -10,7 +10,6 @@ from msgspec.structs import replace
 
 from kubelite.node.kubelet.act import pod_events
 from kubelite.node.kubelet.act.pod_events import Timeline
-from kubelite.node.kubelet.decide import image_pulls
 from kubelite.node.kubelet.decide.actions import TimePoint
 from kubelite.node.runtime.clock import boottime
 from kubelite.node.runtime.home import Home, boot_id
@@ -175,7 +174,8 @@ class PodState:
         if unless_announced and pod_events.has_started(self.timeline.path, object, record.attempt):
             return
         if name not in self.just_pulled:
-            self.event("Pulled", image_pulls.present(record.image), name)
+            image = f'Container image "{record.image}" already present on machine'
+            self.event("Pulled", f"{image} and can be accessed by the pod", name)
         self.just_pulled.discard(name)
         self.event("Created", f"Created container: {name}", name)
         text = f"Started container {name}"

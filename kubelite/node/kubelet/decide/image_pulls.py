@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from kubelite.node.kubelet.decide.node_config import (
+    ALWAYS_VERIFY,
+    NEVER_VERIFY_LISTED,
+    NEVER_VERIFY_PRELOADED,
+)
 from kubelite.node.kubelet.decide.restart_policy import FIRST_BACKOFF, MAX_BACKOFF, SECOND
 
-NEVER_VERIFY, ALWAYS_VERIFY = "NeverVerify", "AlwaysVerify"
-NEVER_VERIFY_PRELOADED = "NeverVerifyPreloadedImages"
-NEVER_VERIFY_LISTED = "NeverVerifyAllowlistedImages"
-POLICIES = (NEVER_VERIFY, NEVER_VERIFY_PRELOADED, NEVER_VERIFY_LISTED, ALWAYS_VERIFY)
-"""Which images a pod has to have credentials for although they are there (Kubernetes 1.33)."""
 HOPELESS = {"InvalidImageName": "InspectFailed", "ErrImageNeverPull": "ErrImageNeverPull"}
 """Why nothing is pulled, and the reason of the event that says so."""
 LOOK_AGAIN = SECOND
@@ -77,11 +77,6 @@ def pulled(image: str, seconds: float, waited: float, size: int) -> str:
         f'Successfully pulled image "{image}" in {go_duration(seconds)} '
         f"({go_duration(seconds + waited)} including waiting). Image size: {size} bytes."
     )
-
-
-def present(image: str) -> str:
-    """The message of the Pulled event of an image that is there."""
-    return f'Container image "{image}" already present on machine and can be accessed by the pod'
 
 
 def go_duration(seconds: float) -> str:

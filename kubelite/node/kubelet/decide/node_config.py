@@ -12,7 +12,6 @@ import re
 import msgspec
 
 from kubelite.core.protocol import LogRotation
-from kubelite.node.kubelet.decide.image_pulls import NEVER_VERIFY_PRELOADED, POLICIES
 from kubelite.node.kubelet.decide.restart_policy import MAX_BACKOFF, SECOND
 from kubelite.objects.facts import quantity
 
@@ -24,6 +23,13 @@ DEFAULT_THRESHOLDS = {
     "imagefs.inodesFree": "5%",
 }
 _PERIOD = re.compile(r"(?:([0-9]+)h)?(?:([0-9]+)m)?(?:([0-9]+)s)?")
+
+
+NEVER_VERIFY, ALWAYS_VERIFY = "NeverVerify", "AlwaysVerify"
+NEVER_VERIFY_PRELOADED = "NeverVerifyPreloadedImages"
+NEVER_VERIFY_LISTED = "NeverVerifyAllowlistedImages"
+POLICIES = (NEVER_VERIFY, NEVER_VERIFY_PRELOADED, NEVER_VERIFY_LISTED, ALWAYS_VERIFY)
+"""Which images a pod has to have credentials for although they are there (Kubernetes 1.33)."""
 
 
 class CrashLoopBackOff(msgspec.Struct, rename="camel"):
