@@ -237,6 +237,7 @@ def judge(value: Object, namespace: str | None = None) -> Judgement:
     written, causes = reading.read("core.v1.Pod", value)
     complete = copied(written)
     defaults.without_server_fields(complete)
+    _drop_disabled_fields(complete.get("spec") or {})
     defaults.pod(complete, namespace or "")
     # What could not be read, or stands there under another name, is not missing.
     wrong = _unreadable(causes) if causes else set()
@@ -244,6 +245,19 @@ def judge(value: Object, namespace: str | None = None) -> Judgement:
         wrong.add(("metadata", "name"))
     broken = [c for c in checks.on_create(_with_account(complete)) if not _is_below(c.path, wrong)]
     return Judgement(written, complete, causes + broken)
+
+
+def _drop_disabled_fields(spec: Object) -> None:
+    """What the API server passes over: nothing is wrong with it there."""
+    containers = [*(spec.get("containers") or ()), *(spec.get("initContainers") or ())]
+    if (
+        "schedulingGroup" in spec
+        or any("lifecycle" in container for container in containers)
+        or any("projected" in volume for volume in spec.get("volumes") or ())
+    ):
+        from kubelite.objects.rules.pods.creation import drop_disabled_fields
+
+        drop_disabled_fields(spec)
 
 
 def _with_account(pod: Object) -> Object:

@@ -267,3 +267,11 @@ def test_a_time_that_none_is_is_told(time: str) -> None:
     assert cause[:1] == ("metadata.creationTimestamp",)
     good = {**pod(), "metadata": {"name": "p", "creationTimestamp": "2026-01-31T12:00:00.5+01:00"}}
     assert found(good) == []
+
+
+def test_fields_of_features_that_are_off_are_no_fault() -> None:
+    sources = [{"clusterTrustBundle": {}}, {"secret": {"name": "s"}}]
+    value = pod(volumes=[{"name": "v", "projected": {"sources": sources}}])
+    judged = judge(value)
+    assert judged.causes == []
+    assert any(finding.level for finding in support.check(judged.written))

@@ -243,6 +243,11 @@ async def test_who_may_is_answered_in_every_form(tmp_path: Path) -> None:
         ]
         assert READ_PODS in rules["resourceRules"] and rules["incomplete"] is False
         assert any("/healthz" in each["nonResourceURLs"] for each in rules["nonResourceRules"])
+        assert "evaluationError" not in rules
+        await bind(api, "gone", {"kind": "User", "apiGroup": GROUP, "name": "jane"})
+        rules = (await ask("SelfSubjectRulesReview", {"namespace": "default"}, **jane)).ok()
+        missing = 'clusterrole.rbac.authorization.k8s.io "gone" not found'
+        assert rules["status"]["evaluationError"] == missing
         nodes = await ask("SelfSubjectRulesReview", {"namespace": "default"}, token="node-token")
         assert nodes.ok()["status"]["incomplete"] is True
         local = f"{ACCESS}/namespaces/default/localsubjectaccessreviews"

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kubelite.control.api.schema import cel, structural_schema, validation
+from kubelite.control.api.schema import cel, json_schema_props, structural_schema, validation
 from kubelite.control.api.schema.crd_validation import check_crd
 from kubelite.control.api.strategy import strategy
 from kubelite.control.api.wire.status import StatusError, invalid
@@ -508,3 +508,15 @@ def test_rules_are_kept():
         edited(CRD, **{f"{AT}__properties__x": {**typed("string"), **rule("self ==")}})
     )
     assert "compilation failed" in broken.message
+
+
+def test_a_default_at_the_root_says_which_object_it_is():
+    for default, missing in (({}, ["apiVersion", "kind"]), ({"kind": "A"}, ["apiVersion"])):
+        problems = check_crd(edited(CRD, **{f"{AT}__default": default}))
+        assert [problem.field.rpartition(".")[2] for problem in problems] == missing
+
+
+def test_null_in_a_rule_of_a_definition_is_nothing():
+    given = {"type": "object", "x-kubernetes-validations": [{"rule": "true", "message": None}]}
+    made = json_schema_props.normal(given, "", [])
+    assert made["x-kubernetes-validations"] == [{"rule": "true"}]

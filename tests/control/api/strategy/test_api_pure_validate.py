@@ -411,3 +411,32 @@ def test_ephemeral_containers_may_only_be_added():
         res_of(POD), "ephemeralcontainers", edited(old, spec__ephemeralContainers=[]), old
     )
     assert [each.field for each in found] == ["spec.ephemeralContainers"]
+
+
+def test_templates_of_claims_are_judged_when_they_are_new():
+    source = {"dataSource": {"kind": "x", "name": "x"}}
+    template = {"metadata": {"name": "c"}, "spec": CLAIM_SPEC}
+    base = obj("apps/v1", "StatefulSet", spec={
+        "selector": SELECTOR, "template": TEMPLATE, "serviceName": "s",
+        "volumeClaimTemplates": [template]})  # fmt: skip
+    wrong = edited(base, spec__volumeClaimTemplates__0__spec={**CLAIM_SPEC, **source})
+    assert [cause["field"] for cause in refusal(wrong)["details"]["causes"]] == [
+        "spec.volumeClaimTemplates[0].spec.dataSource"
+    ]
+    old = created(base)
+    new = edited(old, spec__volumeClaimTemplates__0__spec__dataSource=source["dataSource"])
+    found = strategy.validate_update(res_of(base), "", new, old)
+    assert [cause.field for cause in found] == ["spec"]
+
+
+def test_states_of_a_resize_are_those_of_the_documentation():
+    old = created(CLAIM)
+    for states, reasons in (
+        ({"storage": "NodeResizePending"}, []),
+        ({"storage": "x"}, ["FieldValueNotSupported"]),
+        ({"cpu": "NodeResizePending"}, ["FieldValueNotSupported"]),
+        ({"Bad Key!": "x"}, ["FieldValueInvalid", "FieldValueNotSupported"]),
+    ):
+        new = edited(old, status={"phase": "Bound", "allocatedResourceStatuses": states})
+        found = strategy.validate_update(res_of(CLAIM), "status", new, old)
+        assert [cause.reason for cause in found] == reasons

@@ -106,8 +106,6 @@ def agree(world: World, obj: Object) -> None:
     assert tried.code == made.code, (said(tried), said(made))
     if not accepted and metadata.get("name"):
         assert _UID.sub("", said(tried)[1]) == _UID.sub("", said(made)[1])
-    if obj["kind"] in KINDS_OF_PODS and (accepted or made.code in JUDGED):
-        assert judged_locally(obj) == accepted, said(made)
     if accepted:
         assert made.value["metadata"]["name"]
         own = f"{place}/{made.value['metadata']['name']}"
@@ -117,6 +115,8 @@ def agree(world: World, obj: Object) -> None:
             world.remove(own)
     elif metadata.get("name") == "web":
         assert world.ask("GET", own).code == 404, "refused and there all the same"
+    if obj["kind"] in KINDS_OF_PODS and (accepted or made.code in JUDGED):
+        assert judged_locally(obj) == accepted, said(made)
 
 
 def put_again(world: World, own: str) -> None:

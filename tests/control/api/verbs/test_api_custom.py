@@ -102,6 +102,10 @@ async def test_custom_objects_are_checked_filled_and_pruned(tmp_path: Path) -> N
         assert (await api.create(THINGS, thing("b"))).code == 422
         assert (await api.create(THINGS, thing("b", size=0))).code == 422
         assert (await api.create(THINGS, thing("b", size="big"))).code == 422
+        other = await api.create(THINGS, {**thing("b", size="big"), "kind": "Other"})
+        causes = {(each["field"], each["reason"]) for each in other.value["details"]["causes"]}
+        assert (other.code, other.value["details"]["kind"]) == (422, "Other")
+        assert causes >= {("kind", "FieldValueInvalid"), ("spec.size", "FieldValueTypeInvalid")}
         assert (await api.patch(f"{THINGS}/a", {"spec": {"size": 4}})).ok()["metadata"][
             "generation"
         ] == 2
