@@ -33,12 +33,15 @@ Query = Mapping[str, str]
 
 
 class Info(NamedTuple):
-    """What the page shows of where it is. ``mode`` is "cluster" or "local"."""
+    """What the page shows of where it is. ``mode`` is "cluster" or "local"; ``boot`` how many
+    milliseconds the cluster's start took, None where that is not known here.
+    """
 
     mode: str
     context: str
     server: str
     namespace: str = "default"
+    boot: float | None = None
 
 
 class UiServer:

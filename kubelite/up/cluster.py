@@ -17,6 +17,7 @@ from kubelite.client.kubeconfig import load
 from kubelite.client.resources import NODES, PODS
 from kubelite.control.api.auth.pki import Pki
 from kubelite.control.controllers.registry import FOR_OWN_NODES
+from kubelite.lib.files import write_atomic
 from kubelite.node.kubelet.act import facts
 from kubelite.node.kubelet.pods.pods import Pods
 from kubelite.node.network.pod import PodNetwork
@@ -64,7 +65,8 @@ def up(home: Home, options: UpOptions, report: Report) -> Directory:
     """
     directory = directory_of(home, options.name)
     began = time.perf_counter()
-    if supervisor.read_cluster(directory) is None:
+    is_new = supervisor.read_cluster(directory) is None
+    if is_new:
         home.make()
         data = f"{directory.path}/server"
         os.makedirs(data, 0o700, exist_ok=True)
@@ -80,6 +82,8 @@ def up(home: Home, options: UpOptions, report: Report) -> Directory:
     report("server", "API ready", _milliseconds(began))
     asyncio.run(_until_ready(directory, options.node_name or facts.node_name(), deadline))
     report("node", "Ready", _milliseconds(began))
+    if is_new:
+        write_atomic(directory.boot, f"{_milliseconds(began):.1f}".encode(), durable=False)
     return directory
 
 

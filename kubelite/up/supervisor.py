@@ -63,6 +63,11 @@ class Directory(NamedTuple):
         """The administrator's kubeconfig."""
         return f"{self.path}/kubeconfig"
 
+    @property
+    def boot(self) -> str:
+        """How many milliseconds the start took, as a decimal number."""
+        return f"{self.path}/boot"
+
     def log(self, name: str) -> str:
         """The log of a child."""
         return f"{self.path}/{name}.log"

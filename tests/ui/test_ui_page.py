@@ -51,6 +51,7 @@ def test_the_overview_begins_with_what_is_wrong(shop: Shop) -> None:
     browser.see(".problems li", "No node fits")
     browser.see(".problems li", "No volume of class missing")
     browser.see("table.plain tbody tr", "Ready")
+    browser.see(".tiles", "Started in")
     browser.click(".problems li button", "crasher")
     browser.see(".drawer", "keeps ending")
     browser.go("#/overview?open=pods/shop/toobig")

@@ -13,6 +13,7 @@ from kubelite.cli.server.kubeconfig import default_directory, own_kubeconfig
 if TYPE_CHECKING:
     from kubelite.cli.common.command import Settings
     from kubelite.client.kubeconfig import ClusterAccess
+    from kubelite.node.runtime.home import Home
 
 
 def named_cluster(path: str, context: str | None) -> ClusterAccess:
@@ -47,6 +48,24 @@ def _kubeconfigs(settings: Settings, cluster: str) -> Iterator[str]:
 
         yield directory_of(open_home(settings), cluster).kubeconfig
     yield own_kubeconfig(default_directory(settings))
+
+
+def boot_milliseconds(home: Home, cluster: str, access: ClusterAccess) -> float | None:
+    """How long `kubelite up` took to start the cluster that ``access`` reaches; None for one that
+    was not started so on this machine.
+    """
+    from kubelite.client.errors import BadKubeconfig
+    from kubelite.client.kubeconfig import load
+    from kubelite.up.cluster import directory_of
+
+    directory = directory_of(home, cluster)
+    try:
+        own = load(directory.kubeconfig)
+        with open(directory.boot, encoding="ascii") as file:
+            took = float(file.read())
+    except (BadKubeconfig, OSError, ValueError):
+        return None
+    return took if (own.server, own.authority) == (access.server, access.authority) else None
 
 
 async def _ask_version(access: ClusterAccess) -> None:

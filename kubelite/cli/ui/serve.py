@@ -79,7 +79,7 @@ def ui(
         run_until_signal(
             settings,
             f"showing {access.context} at {access.server}; Ctrl-C ends it",
-            lambda: _serve_cluster(settings, access, place),
+            lambda: _serve_cluster(settings, access, place, name),
         )
         return 0
     home = open_home(settings)
@@ -115,15 +115,19 @@ def _check_choice(local: bool, kubeconfig: str | None, context: str | None, path
         raise CliError(Diagnostic("--context needs a kubeconfig", hint=hint, exit_code=2))
 
 
-async def _serve_cluster(settings: Settings, access: ClusterAccess, place: Place) -> None:
+async def _serve_cluster(
+    settings: Settings, access: ClusterAccess, place: Place, name: str
+) -> None:
     """Until cancelled. Raises CliError."""
     import asyncio
 
+    from kubelite.cli.ui.finding import boot_milliseconds
     from kubelite.node.runtime.home import Home
     from kubelite.ui.server import Info
 
-    info = Info("cluster", access.context, access.server, access.namespace)
     home = Home(settings.root) if os.geteuid() == 0 else None
+    boot = boot_milliseconds(home, name, access) if home else None
+    info = Info("cluster", access.context, access.server, access.namespace, boot)
     async with _page(settings, access, info, home, place):
         await asyncio.Event().wait()
 

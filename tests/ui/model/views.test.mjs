@@ -68,6 +68,7 @@ test("a line ends at the right edge now, and does not leave its box", () => {
   const box = { now: KEPT_MS, top: 2, width: 100, height: 10 };
   assert.equal(line(shown, box), "M0.00 5.00L100.00 0.00");
   assert.equal(line([], box), "");
+  assert.equal(line(shown.slice(1), box), "M100.00 0.00h0");
   assert.equal(nearest(shown, 0.4, KEPT_MS), shown[0]);
   assert.equal(nearest(shown, 0.6, KEPT_MS), shown[1]);
   assert.equal(nearest([], 0.6, KEPT_MS), undefined);

@@ -55,16 +55,17 @@ export function rates(counted) {
 
 /**
  * The line of points in a box: SVG path data. Time runs over KEPT_MS and ends at `now`; `top` is
- * the value at the upper edge.
+ * the value at the upper edge. One point alone is a dot.
  */
 export function line(shown, { now, top, width, height }) {
-  return shown
+  const path = shown
     .map(({ at, value }, index) => {
       const x = width * (1 - (now - at) / KEPT_MS);
       const y = height * (1 - Math.min(1, value / top));
       return `${index ? "L" : "M"}${x.toFixed(2)} ${y.toFixed(2)}`;
     })
     .join("");
+  return shown.length === 1 ? `${path}h0` : path;
 }
 
 /** A round number that is at least as great as all values. */

@@ -3,6 +3,7 @@
 import { html } from "../vendor/preact-htm.js";
 import { claimProblem, nodeProblem, podCounts, podProblem } from "../model/health.js";
 import { formatOpen } from "../model/route.js";
+import { milliseconds } from "../model/time.js";
 import { Spark, useFigures } from "./charts.js";
 import { bytes, cores, quantity } from "../model/figures.js";
 import { useCollection, useNow, usePage } from "./hooks.js";
@@ -72,6 +73,7 @@ function problemsOf({ pods, claims, nodes }, now) {
 }
 
 function Tiles({ pods, nodes, problems }) {
+  const { info } = usePage();
   const counts = podCounts(objects(pods));
   const ready = objects(nodes).filter((node) => nodeProblem(node)?.level !== "bad").length;
   const tiles = [
@@ -85,6 +87,7 @@ function Tiles({ pods, nodes, problems }) {
     ["Failed", counts.Failed, counts.Failed ? "bad" : ""],
     ["Succeeded", counts.Succeeded, ""],
     ["Nodes ready", `${ready}/${nodes.rows.size}`, ready < nodes.rows.size ? "bad" : ""],
+    ...(info.boot ? [["Started in", milliseconds(info.boot), ""]] : []),
   ];
   return html`<dl class="tiles">${tiles.map(
     ([title, value, level]) => html`<div key=${title}

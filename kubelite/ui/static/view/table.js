@@ -182,7 +182,7 @@ class Row extends Component {
     };
     return html`<tr role="row" class=${flash} aria-rowindex=${place + 2} data-key=${row.key}
       data-cursor=${isCursor} tabindex=${isCursor ? 0 : -1} aria-selected=${isPicked || isOpened}
-      style=${{ transform: `translateY(${place * ROW_HEIGHT}px)` }}
+      style=${{ top: `${place * ROW_HEIGHT}px` }}
       data-picked=${isPicked} onClick=${() => act.open(row.key)}
       onFocus=${() => act.focus(row.key)} onKeyDown=${enter}>
       ${isPicked !== undefined && html`<${Pick} row=${row} isPicked=${isPicked} act=${act} />`}
