@@ -29,8 +29,10 @@ spec:
   terminationGracePeriodSeconds: 0
   containers: [{name: c, image: host, command: [sleep, "60"]}]
 """
-NEVER = ("server", "ui", "scheduler run", "system agent")
-"""Commands that run until they are stopped: only their help and failures are typed."""
+NEVER = ("up", "server", "node run", "controllers", "ui", "scheduler run", "system agent")
+"""Commands that run, or leave something that runs, until they are stopped: only their help and
+failures are typed.
+"""
 WORDS = [
     *(
         (
@@ -63,7 +65,7 @@ WORDS = [
     "-",
     "---",
 ]
-HABITS = "get apply ps rm run logs describe delete images pull build help up down kubectl".split()
+HABITS = "get apply ps rm run logs describe delete images pull build help down kubectl".split()
 
 
 def command_line(chance: random.Random) -> list[str]:
@@ -82,7 +84,7 @@ def command_line(chance: random.Random) -> list[str]:
     if chance.random() < 0.1:
         chance.shuffle(words)
     if name in NEVER:
-        words += ["--what"]
+        words += ["--what", "--what"]  # one may be the value of an option
     return words
 
 
