@@ -197,7 +197,7 @@ def _kept(
         why = f"{_error_text(error)} evaluating rule: {_fallback(rule)}"
         yield causes.invalid(where, _shape(value), why)
         return
-    yield _cause(rule, variables, value, where)
+    yield _cause(rule, variables, where)
 
 
 def _before(schema: Schema, old: Any, optional: bool) -> Any:
@@ -236,11 +236,11 @@ def _fallback(rule: dict[str, Any]) -> str:
     return str(rule.get("message") or "").strip() or f"failed rule: {rule['rule'].strip()}"
 
 
-def _cause(rule: dict[str, Any], variables: dict[str, Any], value: Any, where: str) -> Cause:
+def _cause(rule: dict[str, Any], variables: dict[str, Any], where: str) -> Cause:
     message = _expressed(rule, variables) or _fallback(rule)
     reason = rule.get("reason") or "FieldValueInvalid"
     return (
-        causes.invalid(where, _shape(value), message)
+        causes.without_value(where, message)
         if reason == "FieldValueInvalid"
         else Cause(reason, f"{REASONS[reason]}: {message}", where)
     )

@@ -75,7 +75,7 @@ def test_a_rule_about_the_past():
     fixed = rules(WHOLE, "self == oldSelf")
     assert broken(fixed, 1) == []
     assert broken(fixed, 1, 1) == []
-    assert broken(fixed, 2, 1) == [("", "Invalid value: 2: failed rule: self == oldSelf")]
+    assert broken(fixed, 2, 1) == [("", "Invalid value: failed rule: self == oldSelf")]
     optional = rules(WHOLE, {"rule": "oldSelf.orValue(0) < self", "optionalOldSelf": True})
     assert broken(optional, 1) == []
     assert broken(optional, 0) != []

@@ -489,7 +489,7 @@ def test_rules_are_kept():
     assert (found.field, found.reason, found.message) == (
         "spec",
         "FieldValueInvalid",
-        'Invalid value: "object": a is more than b',
+        "Invalid value: a is more than b",
     )
     forbidden = struct(
         a={
