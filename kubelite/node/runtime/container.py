@@ -237,7 +237,7 @@ def _opened_mounts(
 def _opened_mount(mount: Mount, first: int, opened: list[int]) -> Mount:
     if not launch_plan.is_shared_with_host(mount):
         return mount
-    from kubelite.node.volume.propagation import shared_mounts  # few pods have one
+    from kubelite.node.volume.shared_host_paths import shared_mounts  # few pods have one
 
     opened.append(shared_mounts(str(mount.source), mount.options))
     return launch_plan.from_descriptor(mount, first + len(opened) - 1)

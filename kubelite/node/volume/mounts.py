@@ -1,7 +1,7 @@
 """What each volume of a pod is on this machine, and the ordered mounts of a container. Pure.
 
-A new kind of volume begins here, in :func:`places`; :mod:`kubelite.node.volume.sources` makes and
-checks what the places name.
+A new kind of volume begins here, in ``_place``; :mod:`kubelite.node.volume.sources` makes and
+checks what the places name. What has to be looked up first, claims and images, comes in as it is.
 
 Rules are the kubelet's; the order is that of container runtimes: no mount hides an earlier one.
 """

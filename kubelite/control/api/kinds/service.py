@@ -1,6 +1,7 @@
 """Services and where they lead: Endpoints and EndpointSlices. Pure.
 
-Addresses and node ports are given out by ``control/api/admission/services.py``.
+Addresses and node ports are given out by ``control/api/admission/services.py``. Fields that may not
+change: ``_check_service_update``.
 """
 
 from __future__ import annotations
