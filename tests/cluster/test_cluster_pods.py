@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -28,6 +29,7 @@ spec:
   - name: a
     image: host
     command: [sh, -c, "echo started; trap 'exit 0' TERM; while :; do sleep 0.1; done"]
+    resources: {requests: {memory: 16Mi}, limits: {memory: 64Mi}}
     env:
     - {name: PASSWORD, valueFrom: {secretKeyRef: {name: key, key: password}}}
     envFrom: [{configMapRef: {name: conf}, prefix: CONF_}]
@@ -142,6 +144,16 @@ def test_what_changes_in_a_pod_reaches_the_running_one(cluster):
 
     eventually(labels)
     assert cluster.get("pod", "web")["status"]["containerStatuses"][0]["restartCount"] == 0
+    limits = {"memory": "96Mi"}
+    wanted = {"containers": [{"name": "a", "resources": {"limits": limits}}]}
+    patch = ["--subresource", "resize", "-p", json.dumps({"spec": wanted})]
+    cluster.kubectl("patch", "pod", "web", *patch)
+
+    def resized() -> bool:
+        status = cluster.get("pod", "web")["status"]["containerStatuses"][0]
+        return status["resources"]["limits"] == limits and status["restartCount"] == 0
+
+    eventually(resized)
     cluster.kubectl("patch", "pod", "web", "-p", '{"spec":{"activeDeadlineSeconds":1}}')
     eventually(lambda: cluster.get("pod", "web")["status"].get("reason") == "DeadlineExceeded")
 
