@@ -15,11 +15,11 @@ from typing import Any
 import pytest
 
 from kubelite.core.errors import NativeError
-from kubelite.node.kubelet.act import container_inputs
 from kubelite.node.kubelet.decide import security_context
 from kubelite.node.kubelet.pods import copying
 from kubelite.node.runtime import log_reader
 from kubelite.node.runtime.errors import RuntimeFailure
+from kubelite.node.volume import sources
 from tests.attack.arena import SLEEP, Arena, bring_in, image, pod
 
 NEVER = {"imagePullPolicy": "Never"}
@@ -81,8 +81,8 @@ def test_a_sub_path_that_became_a_link_is_refused_where_it_is_mounted(
     (tmp_path / "volume/sub").symlink_to(tmp_path / "secret")
     options = volumes(v=(tmp_path / "volume", "/data"))
     options["volumeMounts"][0]["subPath"] = "sub"
-    monkeypatch.setattr(container_inputs, "make_parts", lambda *_: set())
-    monkeypatch.setattr(container_inputs, "resolve_subpath", lambda _, subpath: subpath)
+    monkeypatch.setattr(sources, "make_parts", lambda *_: set())
+    monkeypatch.setattr(sources, "resolve_subpath", lambda _, subpath: subpath)
     with arena.without(""), pytest.raises(RuntimeFailure, match="subPath"):
         arena.output("ls /data", **options)
     with arena.without("subpath"):
