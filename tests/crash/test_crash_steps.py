@@ -394,6 +394,27 @@ def test_an_agent_brings_back_a_sandbox_through_kills(tmp_path: Path, clean: lis
         HIT.add(pattern)
 
 
+def test_a_pause_that_is_killed_before_its_record_has_paused_nothing(
+    tmp_path: Path, clean: list[Ward]
+) -> None:
+    case = Case("pause", STAY, "Always")
+    ward = made(tmp_path, case.main, case.restart)
+    clean.append(ward)
+    ward.start_agent()
+    ward.verb("up")
+    act = "record that the pod is paused"
+    fate = ward.fate(until=act)
+    assert ended(child(lambda: ward.verb("pause", fate))) == -signal.SIGKILL, fate.acts()
+    HIT.add(re.escape(act))
+    for record in ward_pods(ward):
+        assert not record.paused
+    ward.verb("pause")
+    ward.verb("unpause")
+    pod = ward.get()
+    assert pod is not None and running(pod)
+    check_nothing_left(ward)
+
+
 def lose_sandbox(ward: Ward, number: int) -> list[str]:
     ward.start_agent()
     ward.verb("up")
