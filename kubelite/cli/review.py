@@ -237,27 +237,33 @@ def judge(value: Object, namespace: str | None = None) -> Judgement:
     written, causes = reading.read("core.v1.Pod", value)
     complete = copied(written)
     defaults.without_server_fields(complete)
-    _drop_disabled_fields(complete.get("spec") or {})
     defaults.pod(complete, namespace or "")
     # What could not be read, or stands there under another name, is not missing.
     wrong = _unreadable(causes) if causes else set()
     if complete["metadata"].get("generateName"):
         wrong.add(("metadata", "name"))
-    broken = [c for c in checks.on_create(_with_account(complete)) if not _is_below(c.path, wrong)]
+    judged = _with_account(_without_disabled_fields(complete))
+    broken = [c for c in checks.on_create(judged) if not _is_below(c.path, wrong)]
     return Judgement(written, complete, causes + broken)
 
 
-def _drop_disabled_fields(spec: Object) -> None:
-    """What the API server passes over: nothing is wrong with it there."""
+def _without_disabled_fields(pod: Object) -> Object:
+    """The pod without what the API server passes over: nothing is wrong with it there. A local pod
+    keeps it, as the signal that ends a container.
+    """
+    spec = pod["spec"]
     containers = [*(spec.get("containers") or ()), *(spec.get("initContainers") or ())]
-    if (
+    if not (
         "schedulingGroup" in spec
         or any("lifecycle" in container for container in containers)
         or any("projected" in volume for volume in spec.get("volumes") or ())
     ):
-        from kubelite.objects.rules.pods.creation import drop_disabled_fields
+        return pod
+    from kubelite.objects.rules.pods.creation import drop_disabled_fields
 
-        drop_disabled_fields(spec)
+    judged: Object = copied(pod)
+    drop_disabled_fields(judged["spec"])
+    return judged
 
 
 def _with_account(pod: Object) -> Object:

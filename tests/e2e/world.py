@@ -19,6 +19,8 @@ import yaml
 
 from kubelite.testing.host import difference, snapshot
 
+OF_THE_TESTS = ("KUBELITE_STRICT", "KUBELITE_WERROR", "KUBELITE_DEBIAN_PACKAGES")
+"""Variables that are no options of the command: with one that might be, it starts more slowly."""
 SLOW = int(os.environ.get("KUBELITE_SLOW", "1"))
 """How much longer than ever this machine may take: above 1 on an emulated one."""
 TIMEOUT = 60 * SLOW
@@ -31,6 +33,8 @@ class World:
         self.root = root
         own = {"KUBELITE_ROOT": str(root), "KUBELITE_WARM_SECONDS": "0", "NO_COLOR": "1"}
         self.env = {**os.environ, **own}
+        for name in OF_THE_TESTS:
+            self.env.pop(name, None)
 
     def kl(
         self, *args: str, input: str | bytes | None = None, check: bool = True

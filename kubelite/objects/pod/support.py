@@ -66,6 +66,12 @@ def _is(*values: object) -> Callable[[Any], bool]:
     return lambda value: value in values
 
 
+def _is_unknown_signal(name: Any) -> bool:
+    from kubelite.objects.rules.pods.probes import SIGNALS  # few containers name one
+
+    return name not in SIGNALS["linux"]
+
+
 def _is_relative(path: Any) -> bool:
     return bool(path) and not path.startswith("/")
 
@@ -293,7 +299,9 @@ _CONTAINER = {
     "container.startupProbe": _YES,
     "container.lifecycle.postStart": _YES,
     "container.lifecycle.preStop": _YES,
-    "container.lifecycle.stopSignal": _YES,
+    "container.lifecycle.stopSignal": Row(
+        Level.LOUD, "it is no signal of Linux: the image's is sent", _is_unknown_signal
+    ),
     "container.terminationMessagePath": _YES,
     "container.terminationMessagePolicy": _YES,
 }
