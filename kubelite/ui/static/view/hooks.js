@@ -6,6 +6,8 @@ import { may } from "../api/rights.js";
 import { EMPTY } from "../model/watch.js";
 import { format, parse } from "../model/route.js";
 
+const REVIEW_AGAIN_MS = 1000;
+
 /** { info, resources, route, go, act, tell } */
 export const Page = createContext(null);
 
@@ -56,12 +58,15 @@ export function useRights(questions) {
   useEffect(() => {
     let isCurrent = true;
     setRights({});
-    for (const [name, question] of Object.entries(questions)) {
+    // A review that fails allows nothing, and is asked for again: connections may break.
+    const ask = (name, question) => {
+      if (!isCurrent) return;
       may(...question).then(
         (allowed) => isCurrent && allowed && setRights((before) => ({ ...before, [name]: true })),
-        () => {}, // a review that fails allows nothing
+        () => setTimeout(ask, REVIEW_AGAIN_MS, name, question),
       );
-    }
+    };
+    for (const [name, question] of Object.entries(questions)) ask(name, question);
     return () => {
       isCurrent = false;
     };
