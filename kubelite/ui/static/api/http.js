@@ -1,5 +1,13 @@
 // Requests to the API server, and what went wrong with them as one sentence.
 
+// A page that is left is kept for going back, and its watches with it: a few of them take all the
+// connections that a browser has for one server.
+const leaving = new AbortController();
+globalThis.addEventListener?.("pagehide", () => leaving.abort());
+globalThis.addEventListener?.("pageshow", (event) => {
+  if (event.persisted) location.reload();
+});
+
 export const JSON_TYPE = "application/json";
 export const YAML_TYPE = "application/yaml";
 export const TABLE_TYPE = "application/json;as=Table;v=v1;g=meta.k8s.io";
@@ -21,7 +29,14 @@ export async function request(
 ) {
   const headers = { Accept: accept };
   if (body !== undefined) headers["Content-Type"] = contentType ?? JSON_TYPE;
-  const answer = await fetch(path, { method, headers, body, signal, credentials: "same-origin" });
+  const ends = signal ? AbortSignal.any([signal, leaving.signal]) : leaving.signal;
+  const answer = await fetch(path, {
+    method,
+    headers,
+    body,
+    signal: ends,
+    credentials: "same-origin",
+  });
   if (!answer.ok) throw new ApiError(answer.status, await statusOf(answer));
   return answer;
 }
