@@ -147,7 +147,7 @@ async def change_pods(server: Server, events: int, pods: int) -> None:
 async def make_changes(server: Server) -> tuple[dict[str, float], dict[str, float]]:
     """By the names of ConfigMaps: when each was answered, and when a bare watch told of it."""
     answered: dict[str, float] = {}
-    told: dict[str, float] = {}
+    watched_at: dict[str, float] = {}
     async with (
         Connection(server.port, server.context) as connection,
         Connection(server.port, server.context) as watcher,
@@ -158,7 +158,9 @@ async def make_changes(server: Server) -> tuple[dict[str, float], dict[str, floa
         async def listen() -> None:
             while line := await lines.readline():
                 if line.startswith(b"{"):
-                    told.setdefault(json.loads(line)["object"]["metadata"]["name"], time.time())
+                    watched_at.setdefault(
+                        json.loads(line)["object"]["metadata"]["name"], time.time()
+                    )
 
         listening = asyncio.create_task(listen())
         for number in range(CHANGES):
@@ -169,7 +171,7 @@ async def make_changes(server: Server) -> tuple[dict[str, float], dict[str, floa
             await asyncio.sleep(0.1)
         await asyncio.sleep(2)
         listening.cancel()
-    return answered, told
+    return answered, watched_at
 
 
 def spread(times: list[float]) -> dict[str, float]:
@@ -198,11 +200,11 @@ def measure(server: Server, pods: int, events: int) -> dict[str, Any]:
         driver.get("about:blank")
         driver.get(f"{base}#/list/configmaps?namespace=default")
         wait_for(driver, ".live.live")
-        answered, told = asyncio.run(make_changes(server))
-        seen = driver.execute_script("return notes.seen")
+        answered, watched_at = asyncio.run(make_changes(server))
+        shown_at = driver.execute_script("return notes.seen")
         result["live"] = {
-            "page": spread([seen[name] - 1000 * at for name, at in answered.items()]),
-            "bare watch": spread([1000 * (told[name] - at) for name, at in answered.items()]),
+            "page": spread([shown_at[name] - 1000 * at for name, at in answered.items()]),
+            "bare watch": spread([1000 * (watched_at[name] - at) for name, at in answered.items()]),
         }
         plain = server.folder / "plain.html"
         plain.write_text(PLAIN)

@@ -54,8 +54,8 @@ static int write_whole(int dir, const char *path, const char *text) {
     return write(fd, text, strlen(text)) == (ssize_t)strlen(text) ? 0 : -1;
 }
 
-/* A refusal is no reason to fail the pod: scores below 0 need CAP_SYS_RESOURCE. The caller's own may
- * be high, and 0 is the lowest without. */
+/* A refusal is no reason to fail the pod: scores below 0 need CAP_SYS_RESOURCE. The caller's own
+ * may be high, and 0 is the lowest without. */
 static int set_oom_score(const struct plan_head *head, kl_error *err) {
     static const char file[] = "/proc/self/oom_score_adj";
     char text[16];

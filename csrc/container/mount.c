@@ -205,12 +205,12 @@ static int make_mount(const struct plan *plan, const struct plan_mount *item, co
         return detached_bind(plan, item, fds, err);
     if (item->kind == PLAN_LAYERS)
         return mount_layers(plan, item, err);
-    SCOPED_FD made =
+    SCOPED_FD mount =
         detached_new(types[item->kind], plan_string(plan, item->options), item->attr, err);
-    if (made < 0 ||
-        (item->flags & PLAN_MOUNT_SHARED && detached_set(made, 0, 0, MS_SHARED, err) < 0))
+    if (mount < 0 ||
+        (item->flags & PLAN_MOUNT_SHARED && detached_set(mount, 0, 0, MS_SHARED, err) < 0))
         return -1;
-    return kl_steal_fd(&made);
+    return kl_steal_fd(&mount);
 }
 
 /* Binds a source whose later mounts are to arrive: with mount(2), since what is mounted at the

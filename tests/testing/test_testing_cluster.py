@@ -16,6 +16,7 @@ from kubelite.testing.fixtures import namespace_of_test
 from kubelite.testing.kube import Kube, has_condition, is_rolled_out
 from kubelite.testing.pod_status import PodScript
 from tests.control.debian import kubectl_of
+from tests.testing.widgets import WIDGETS
 
 pytest_plugins = ["kubelite.testing.fixtures", "pytester"]
 
@@ -42,20 +43,6 @@ metadata: {name: once}
 spec:
   template:
     spec: {restartPolicy: Never, containers: [{name: c, image: example.com/work}]}
-"""
-WIDGETS = """
-apiVersion: apiextensions.k8s.io/v1
-kind: CustomResourceDefinition
-metadata: {name: widgets.example.com}
-spec:
-  group: example.com
-  scope: Namespaced
-  names: {plural: widgets, singular: widget, kind: Widget, listKind: WidgetList, shortNames: [wd]}
-  versions:
-  - name: v1
-    served: true
-    storage: true
-    schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}
 """
 
 

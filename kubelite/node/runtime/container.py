@@ -22,7 +22,6 @@ from kubelite.node.runtime import launch_plan
 from kubelite.node.runtime.errors import CannotStart, RuntimeFailure
 from kubelite.node.runtime.home import Home
 from kubelite.node.runtime.launch_plan import (
-    Bind,
     Cgroup,
     RootFs,
     StartInputs,
@@ -30,7 +29,7 @@ from kubelite.node.runtime.launch_plan import (
 from kubelite.node.runtime.ledger import Ledger
 from kubelite.node.runtime.records import ContainerRecord, PodRecord
 from kubelite.node.runtime.sandbox import new_id
-from kubelite.node.volume.mounts import ETC
+from kubelite.node.volume.mounts import ETC, ContainerMount
 
 _NOT_FOUND = (errno.ENOENT, errno.ENOTDIR)
 START_SECONDS = 60
@@ -353,7 +352,7 @@ def mount_points(home: Home) -> str:
 def _plan(prepared: PreparedAttempt, mounts: Sequence[Mount], cgroup: Cgroup) -> Plan:
     inputs, all_mounts = prepared.inputs, list(mounts)
     if prepared.message_file:
-        message = Bind(
+        message = ContainerMount(
             prepared.message_file,
             inputs.message_path,
             recursive=False,

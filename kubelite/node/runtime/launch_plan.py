@@ -28,7 +28,7 @@ from kubelite.core.plan import (
 from kubelite.core.protocol import LogRotation
 from kubelite.node.cgroup.limits import ControlWrite
 from kubelite.node.runtime.identity import User
-from kubelite.node.volume.mounts import PodMount, Propagation
+from kubelite.node.volume.mounts import ContainerMount, PodMount, Propagation
 
 MASKED = (
     "/proc/acpi /proc/asound /proc/kcore /proc/keys /proc/latency_stats /proc/timer_list "
@@ -72,24 +72,6 @@ class SharedNamespaces(NamedTuple):
         if self.own_userns:
             spaces |= Namespace.USER
         return spaces
-
-
-class Bind(NamedTuple):
-    """A path of the pod's mount namespace that is mounted in the container at ``target``; ``own``:
-    it belongs to this pod alone; ``read_only_below``: mounts below it are read-only too. With
-    ``layers`` it is the directory of these layers of an image, lowest first."""
-
-    source: str
-    target: str
-    read_only: bool = False
-    recursive: bool = True
-    file: bool = False
-    subpath: str = ""
-    name: str = ""
-    layers: tuple[str, ...] = ()
-    read_only_below: bool = False
-    propagation: Propagation = ""
-    own: bool = False
 
 
 class SeccompFilter(NamedTuple):
@@ -232,7 +214,7 @@ def own_cgroups(groups: Mapping[str, str], privileged: bool) -> list[Mount]:
     ]
 
 
-def bind_mount(bind: Bind) -> Mount:
+def bind_mount(bind: ContainerMount) -> Mount:
     """A bind as the plan has it. The files of an image are only read, and none is executed (KEP
     4639); an overlay without a writable layer needs two others.
     """

@@ -62,7 +62,8 @@ class ContainerMount(NamedTuple):
     With ``layers`` the source is the directory of these layers of an image, lowest first.
 
     ``read_only`` applies to the mount itself, not to those below it that ``recursive`` includes, as
-    in the kubelet, unless ``read_only_below`` (recursiveReadOnly).
+    in the kubelet, unless ``read_only_below`` (recursiveReadOnly). ``own``: the source belongs to
+    this pod alone.
     """
 
     source: str
@@ -75,6 +76,7 @@ class ContainerMount(NamedTuple):
     layers: tuple[str, ...] = ()
     read_only_below: bool = False
     propagation: Propagation = ""
+    own: bool = False
 
 
 class Part(NamedTuple):

@@ -87,16 +87,14 @@ def _merge(read: Parts, more: Parts) -> None:
             _merge(read[name], below)
 
 
-def reduced(value: Any, wanted: Parts | None) -> Any:
-    """A value with the wanted parts only."""
-    if wanted is None:
+def reduced(value: Any, parts: Parts | None) -> Any:
+    """A value with these parts only."""
+    if parts is None:
         return value
-    if isinstance(value, dict) and _ITEMS not in wanted:
-        return {
-            name: reduced(value[name], below) for name, below in wanted.items() if name in value
-        }
-    if isinstance(value, list) and not wanted:
+    if isinstance(value, dict) and _ITEMS not in parts:
+        return {name: reduced(value[name], below) for name, below in parts.items() if name in value}
+    if isinstance(value, list) and not parts:
         return []
-    if isinstance(value, list) and _ITEMS in wanted:
-        return [reduced(item, wanted[_ITEMS]) for item in value]
+    if isinstance(value, list) and _ITEMS in parts:
+        return [reduced(item, parts[_ITEMS]) for item in value]
     return value

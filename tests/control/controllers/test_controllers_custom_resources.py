@@ -11,23 +11,9 @@ import pytest
 from kubelite.client.resources import GroupVersionResource
 from kubelite.testing.cluster import Cluster, run_cluster
 from kubelite.testing.kube import Kube, has_condition
+from tests.testing.widgets import WIDGETS
 
 pytest_plugins = ["kubelite.testing.fixtures"]
-
-WIDGETS = """
-apiVersion: apiextensions.k8s.io/v1
-kind: CustomResourceDefinition
-metadata: {name: widgets.example.com}
-spec:
-  group: example.com
-  scope: Namespaced
-  names: {plural: widgets, singular: widget, kind: Widget, listKind: WidgetList}
-  versions:
-  - name: v1
-    served: true
-    storage: true
-    schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}
-"""
 
 
 @pytest.fixture(scope="module")

@@ -170,13 +170,13 @@ def apply(
     held = _decode(_managed(base)) or _before_first(res, live, now)
     me = Manager(manager, "Apply", "", subresource)
     others, last = {who: entry for who, entry in held.items() if who != me}, held.get(me)
-    wanted = _wanted(res, applied, subresource)
+    configuration = _configuration(res, applied, subresource)
     try:
-        mine = _spoken_of(res, _with_nulls(wanted, applied), subresource)
+        mine = _spoken_of(res, _with_nulls(configuration, applied), subresource)
         merged = _merged(
             res,
             base,
-            wanted,
+            configuration,
             last.fields if last else {},
             [mine, *(other.fields for other in others.values())],
         )
@@ -198,40 +198,44 @@ def apply(
     return _with_managers(merged, _encode(_capped(result, now)))
 
 
-def _with_nulls(wanted: Any, applied: Any) -> Any:
-    """What is wanted, with the fields that were given as null: they are spoken of, though they ask
+def _with_nulls(configuration: Any, applied: Any) -> Any:
+    """A configuration with the fields that were given as null: they are spoken of, though they ask
     for nothing.
     """
-    if isinstance(wanted, dict) and isinstance(applied, dict):
+    if isinstance(configuration, dict) and isinstance(applied, dict):
         nulls = {key: None for key, value in applied.items() if value is None}
-        below = {key: _with_nulls(value, applied.get(key)) for key, value in wanted.items()}
+        below = {key: _with_nulls(value, applied.get(key)) for key, value in configuration.items()}
         return {**nulls, **below}
-    if isinstance(wanted, list) and isinstance(applied, list) and len(wanted) == len(applied):
-        return [_with_nulls(*pair) for pair in zip(wanted, applied, strict=True)]
-    return wanted
+    if (
+        isinstance(configuration, list)
+        and isinstance(applied, list)
+        and len(configuration) == len(applied)
+    ):
+        return [_with_nulls(*pair) for pair in zip(configuration, applied, strict=True)]
+    return configuration
 
 
-def _spoken_of(res: Resource, wanted: Object, subresource: str) -> Fields:
+def _spoken_of(res: Resource, configuration: Object, subresource: str) -> Fields:
     """The fields that an applied object speaks of. Raises ValueError."""
-    fields = field_set.applied(ownership_shape.of(res), _view(res, wanted, subresource))
+    fields = field_set.applied(ownership_shape.of(res), _view(res, configuration, subresource))
     return {element: below for element, below in fields.items() if below or element != "f:metadata"}
 
 
 def _merged(
-    res: Resource, base: Object, wanted: Object, last: Fields, owned: list[Fields]
+    res: Resource, base: Object, configuration: Object, last: Fields, owned: list[Fields]
 ) -> Object:
     """What would be stored: the applied object laid over the live one, less what was applied last
     and is wanted by nobody.
     """
     form = ownership_shape.of(res)
-    merged = apply_merge.merge(form, base, wanted)
+    merged = apply_merge.merge(form, base, configuration)
     if last:
         kept = _all_fields([{"f:metadata": {}}, *owned])
         # What is given as an empty list is no field of its own, and still is what was asked for.
         merged = apply_merge.merge(
             form,
             apply_merge.prune(form, merged, field_set.difference(last, owned[0]), kept),
-            wanted,
+            configuration,
         )
     # In the form in which it would be stored: a default inside a list that is one leaf is no
     # change.
@@ -243,7 +247,7 @@ def _merged(
     return conformed
 
 
-def _wanted(res: Resource, applied: Object, subresource: str) -> Object:
+def _configuration(res: Resource, applied: Object, subresource: str) -> Object:
     """The applied object in canonical form, less what its path cannot write. Raises StatusError
     400.
     """

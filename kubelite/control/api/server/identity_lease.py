@@ -109,11 +109,11 @@ class IdentityLease:
         self._seen = addresses.observe(self._seen, leases, announced, now)
         await self._write_addresses(addresses.alive({self._address}, self._seen, now))
 
-    async def _write_addresses(self, wanted: list[Address]) -> None:
+    async def _write_addresses(self, serving: list[Address]) -> None:
         """Raises Conflict, StoreError."""
         for res, new in (
-            (self._endpoints, addresses.endpoints_object(wanted)),
-            (self._slices, addresses.slice_object(wanted)),
+            (self._endpoints, addresses.endpoints_object(serving)),
+            (self._slices, addresses.slice_object(serving)),
         ):
             entry = await self._service_object(res)
             if entry is None:
@@ -138,8 +138,8 @@ class IdentityLease:
                 await self._remove()
                 others = dict(self._seen)
                 others.pop(self._address, None)
-                if wanted := addresses.alive(set(), others, time.monotonic()):
-                    await self._write_addresses(wanted)
+                if serving := addresses.alive(set(), others, time.monotonic()):
+                    await self._write_addresses(serving)
 
     async def _remove(self) -> None:
         entry = await self._context.store.get(self._res.prefix, NAMESPACE, self.name)

@@ -16,7 +16,7 @@ from kubelite.node.kubelet.decide import container_config, security_context
 from kubelite.node.kubelet.decide.start_inputs import start_inputs
 from kubelite.node.runtime import launch_plan
 from kubelite.node.runtime.container import cgroup_name
-from kubelite.node.runtime.launch_plan import Bind, StartInputs
+from kubelite.node.runtime.launch_plan import StartInputs
 from kubelite.node.runtime.records import SandboxRecord
 from kubelite.node.runtime.seccomp import filters
 from kubelite.node.volume import mounts as volumes
@@ -100,7 +100,7 @@ def container_mounts(
     home, uid = context.home, context.record.uid
     pod_directories = (f"{home.pod(uid)}/", f"{home.pod_run(uid)}/")
     binds = (
-        Bind(*mount, own=mount.source.startswith(pod_directories))
+        mount._replace(own=mount.source.startswith(pod_directories))
         for mount in volumes.in_order([*etc, *own])
     )
     return [*system, *map(launch_plan.bind_mount, binds)]

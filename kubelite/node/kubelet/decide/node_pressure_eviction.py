@@ -50,12 +50,12 @@ class Amount(NamedTuple):
 
 
 class Threshold(NamedTuple):
-    """The least of a signal that has to be left, as a quantity or a share, and for how many seconds
-    it has to be met before a pod goes. ``reclaim`` is how much more than the least ends it.
+    """How much of a signal has to be left (``value``, a quantity or a share), and for how many
+    seconds it has to be met before a pod goes. ``reclaim`` is how much more than that ends it.
     """
 
     signal: str
-    least: str
+    value: str
     is_soft: bool = False
     wait: float = 0.0
     reclaim: str = "0"
@@ -110,8 +110,8 @@ def thresholds(config: NodeConfig) -> list[Threshold]:
             result.append(Threshold(signal, config.eviction_hard[signal], reclaim=reclaim))
         if signal in config.eviction_soft:
             wait = seconds(config.eviction_soft_grace_period[signal])
-            least = config.eviction_soft[signal]
-            result.append(Threshold(signal, least, is_soft=True, wait=wait, reclaim=reclaim))
+            value = config.eviction_soft[signal]
+            result.append(Threshold(signal, value, is_soft=True, wait=wait, reclaim=reclaim))
     return result
 
 
@@ -128,7 +128,7 @@ def met(
     for of in thresholds:
         amount = amounts.get(of.signal)
         if amount is not None and amount.capacity:
-            minimum = threshold(of.least, amount.capacity)
+            minimum = threshold(of.value, amount.capacity)
             reclaim = threshold(of.reclaim, amount.capacity) if of in since else 0
             if amount.available < minimum + reclaim:
                 result.append(Met(of, minimum, amount.available))

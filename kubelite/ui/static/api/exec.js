@@ -44,7 +44,8 @@ export function run(pod, { container, command, input }) {
 async function send(socket, input) {
   for (let from = 0; from < input.size; from += PIECE) {
     const piece = await input.slice(from, from + PIECE).arrayBuffer();
-    while (socket.bufferedAmount > MOST_BUFFERED) await new Promise((ready) => setTimeout(ready, 5));
+    while (socket.bufferedAmount > MOST_BUFFERED)
+      await new Promise((ready) => setTimeout(ready, 5));
     socket.send(frames.encode(frames.STDIN, new Uint8Array(piece)));
   }
   socket.send(frames.CLOSE_STDIN);

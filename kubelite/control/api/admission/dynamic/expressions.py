@@ -97,12 +97,12 @@ class Scope:
         except (ValueError, TypeError, RuntimeError, LookupError, ArithmeticError) as error:
             raise EvaluationError(str(error).partition("\n")[0]) from error
 
-    def _read(self, wanted: mentions.Parts | None) -> dict[str, Any]:
+    def _read(self, parts: mentions.Parts | None) -> dict[str, Any]:
         """The names that an expression reads, with the parts of their values that it reads."""
         values = {}
         for name in (*self._names, "variables"):
-            if wanted is None or name in wanted:
-                below = None if wanted is None else wanted[name]
+            if parts is None or name in parts:
+                below = None if parts is None else parts[name]
                 values[name] = mentions.reduced(self._value(name), below)
         return values
 
