@@ -158,7 +158,7 @@ def test_tools_of_the_machine_are_kept_from_a_container_that_could_trace_them(
 
 
 @pytest.mark.skipif(
-    not Path("/sys/fs/cgroup/devices").is_dir(), reason="needs v1's hierarchy of devices"
+    not Path("/sys/fs/cgroup/devices").is_dir(), reason="this machine has no such hierarchies"
 )
 def test_a_privileged_ephemeral_container_opens_devices_and_nobody_else_does(
     tools: Cluster,
