@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import os
 import shutil
 import subprocess
@@ -26,7 +27,7 @@ def download(url: str, most: int) -> bytes:
         reason = f"the server answered {error.code} {error.reason}"
     except urllib.error.URLError as error:
         reason = _reason(error.reason)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, http.client.HTTPException) as error:
         reason = _reason(error)
     raise CliError(Diagnostic(f"{url} cannot be downloaded: {reason}", URL))
 

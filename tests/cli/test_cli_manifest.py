@@ -10,6 +10,7 @@ import functools
 import http.server
 import os
 import re
+import socket
 import subprocess
 import sys
 import threading
@@ -253,12 +254,29 @@ def test_a_manifest_is_downloaded_and_what_goes_wrong_is_said(tmp_path: Path) ->
         server.shutdown()
         server.server_close()
     (gone,) = refused(f"{url}/pod.yaml")
-    (unknown,) = refused("https://[bad/pod.yaml")
+    unknown = [
+        *refused("https://[bad/pod.yaml"),
+        *refused("https://no such host/pod.yaml"),
+        *refused(spoken_to(b"SSH-2.0-server\r\n\r\n")),
+    ]
     assert pod.metadata.name == "p"
-    assert {each.code for each in (missing, gone, unknown)} == {"KL116"}
+    assert {each.code for each in (missing, gone, *unknown)} == {"KL116"}
     said = f"{url}/other.yaml cannot be downloaded: the server answered 404 File not found"
     assert missing.message == said
     assert gone.message == f"{url}/pod.yaml cannot be downloaded: Connection refused"
+
+
+def spoken_to(answer: bytes) -> str:
+    """The URL of a server that answers once, whatever it is asked."""
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        with listener, listener.accept()[0] as connection:
+            connection.recv(4096)
+            connection.sendall(answer)
+
+    threading.Thread(target=serve, daemon=True).start()
+    return f"http://127.0.0.1:{listener.getsockname()[1]}/pod.yaml"
 
 
 class SilentHandler(http.server.SimpleHTTPRequestHandler):
