@@ -76,9 +76,9 @@ def test_a_deployment_rolls_out_and_its_pods_are_endpoints(kube: Kube) -> None:
     kube.wait("deployment", "web", lambda web: web["status"]["unavailableReplicas"] == 1)
     kube.cluster.settle()
     assert len(ready_addresses(kube)) == 2, "the old pods stay until the new one is ready"
+    kube.script("app=web", PodScript())  # the next new pod comes as soon as this one is ready
     for pod in kube.list("pods", "app=web"):
         kube.rescript(pod["metadata"]["name"], PodScript())
-    kube.script("app=web", PodScript())
     kube.wait("deployment", "web", is_rolled_out)
 
 
