@@ -63,6 +63,7 @@ COMMANDS = {
     "pod prune": Command("pod.prune", "prune", "Remove the pods that have ended."),
     "image import": Command("image.load", "import_", "Create an image from a root file system."),
     "image load": Command("image.load", "load", "Load images from an archive or OCI layout."),
+    "image copy": Command("image.copy", "copy", "Copy images of this machine's docker or podman."),
     "image ls": Command("image.ls", "ls", "List the images of the store."),
     "image pull": Command("image.pull", "pull", "Pull images from their registries."),
     "image push": Command("image.push", "push", "Send images to their registries."),
