@@ -20,7 +20,7 @@ from kubelite.control.controllers.autoscaling import behavior, horizontal, repli
 from kubelite.control.controllers.batch import cronjob, job, job_pods, job_status
 from kubelite.control.controllers.certificates import cleaning
 from kubelite.control.controllers.network import endpoints, endpointslice, endpointslice_mirroring
-from kubelite.control.controllers.nodes import node_lifecycle, pod_gc, taint_eviction, ttl
+from kubelite.control.controllers.nodes import heartbeats, pod_gc, taint_eviction, ttl, zones
 from kubelite.control.controllers.policy import disruption
 from kubelite.control.controllers.shared import hashing, numbers
 from kubelite.control.controllers.workloads import (
@@ -63,8 +63,13 @@ CONSTANTS: list[tuple[str, Any, Any]] = [
     ("HPA: downscale stabilization, s", behavior.DOWN_WINDOW, 300.0),
     ("HPA: longest stabilization window, s", behavior.LONGEST_WINDOW, 3600.0),
     # nodes
-    ("node-monitor-grace-period, s", node_lifecycle.GRACE_SECONDS, 50.0),
-    ("node-startup-grace-period, s", node_lifecycle.STARTUP_GRACE_SECONDS, 60.0),
+    ("node-monitor-grace-period, s", heartbeats.GRACE_SECONDS, 50.0),
+    ("node-startup-grace-period, s", heartbeats.STARTUP_GRACE_SECONDS, 60.0),
+    ("node-monitor-period, s", heartbeats.PERIOD_SECONDS, 5.0),
+    ("node-eviction-rate, nodes/s", zones.RATE, 0.1),
+    ("secondary-node-eviction-rate, nodes/s", zones.SECONDARY_RATE, 0.01),
+    ("large-cluster-size-threshold", zones.LARGE, 50),
+    ("unhealthy-zone-threshold", zones.UNHEALTHY, 0.55),
     ("PodGC: quarantine of a node that is gone, s", pod_gc.QUARANTINE_SECONDS, 40.0),
     ("terminated-pod-gc-threshold", pod_gc.MAX_FINISHED, 12500),
     ("PDB: an evicted pod is expected to go within, s", disruption.DELETION_SECONDS, 120.0),

@@ -6,21 +6,32 @@ import ipaddress
 
 import pytest
 
-from kubelite.control.controllers.actions import Delete, Patch, Update
-from kubelite.control.controllers.nodes import ipam, node_lifecycle, pod_gc, taint_eviction, ttl
+from kubelite.control.controllers.actions import Delete, Emit, Patch, Update
+from kubelite.control.controllers.nodes import (
+    heartbeats,
+    ipam,
+    node_lifecycle,
+    pod_gc,
+    taint_eviction,
+    ttl,
+    zones,
+)
 from kubelite.control.controllers.shared.meta import format_time
 from kubelite.control.controllers.view import FixedView
 
 NOW = 1_800_000_000.0
 
 
-def node(ready="True", heard=NOW, taints=(), unschedulable=False):
+def node(ready="True", heard=NOW, taints=(), unschedulable=False, name="n", zone=""):
     condition = {"type": "Ready", "status": ready, "lastHeartbeatTime": format_time(heard)}
     spec = {"taints": list(taints)} if taints else {}
+    metadata = {"name": name, "creationTimestamp": format_time(NOW - 1000)}
+    if zone:
+        metadata["labels"] = {"topology.kubernetes.io/zone": zone}
     return {
         "apiVersion": "v1",
         "kind": "Node",
-        "metadata": {"name": "n", "creationTimestamp": format_time(NOW - 1000)},
+        "metadata": metadata,
         "spec": spec | ({"unschedulable": True} if unschedulable else {}),
         "status": {"conditions": [condition]},
     }
@@ -40,8 +51,41 @@ def pod(on="n", tolerations=(), deleted=False, phase="Running"):
     }
 
 
+class Nodes:
+    """A cluster's nodes under the controller; what it says of taints is done."""
+
+    def __init__(self, *nodes):
+        self.memory = node_lifecycle.NodeLifecycle()
+        self.nodes = {}
+        self.others = []
+        for each in nodes:
+            self.set(each)
+
+    def set(self, obj):
+        """The names to plan again after a node has changed."""
+        name = obj["metadata"]["name"]
+        old, self.nodes[name] = self.nodes.get(name), obj
+        return {key[1] for key in self.memory.zones.changed(FixedView([]), old, obj)}
+
+    def remove(self, name):
+        return {k[1] for k in self.memory.zones.changed(FixedView([]), self.nodes.pop(name), None)}
+
+    def plan(self, name="n", now=NOW):
+        view = FixedView([*self.nodes.values(), *self.others])
+        plan = self.memory.plan(view, ("", name), now)
+        for step in plan.steps:
+            if isinstance(step, Update):
+                self.set(step.body)
+        told = [step for step in plan.steps if not isinstance(step, Emit)]
+        return plan._replace(steps=tuple(told))
+
+    def evicting(self):
+        """The names of those with a taint that evicts."""
+        return [name for name, obj in self.nodes.items() if node_lifecycle.evicts(obj)]
+
+
 def taints_after(obj):
-    plan = node_lifecycle.plan(FixedView([obj]), ("", "n"), NOW)
+    plan = Nodes(obj, node(name="other")).plan()
     (update,) = [step for step in plan.steps if isinstance(step, Update)] or [None]
     if update is None:
         return None
@@ -64,33 +108,148 @@ def test_conditions_and_cordons_become_taints():
     assert taints_after(node(unschedulable=True)) == [(node_lifecycle.UNSCHEDULABLE, "NoSchedule")]
 
 
-def test_a_node_that_is_not_heard_of_is_lost_with_its_pods():
-    silent = node(heard=NOW - node_lifecycle.GRACE_SECONDS)
-    plan = node_lifecycle.plan(FixedView([silent, pod()]), ("", "n"), NOW)
-    status, *rest = [step for step in plan.steps if isinstance(step, Patch)]
-    conditions = {c["type"]: c["status"] for c in status.body["status"]["conditions"]}
-    assert conditions["Ready"] == "Unknown"
-    assert [patch.name for patch in rest] == ["p"]
-    lease = {
+def lease(renewed):
+    return {
         "apiVersion": "coordination.k8s.io/v1",
         "kind": "Lease",
         "metadata": {"name": "n", "namespace": "kube-node-lease"},
-        "spec": {"renewTime": format_time(NOW - 10)},
+        "spec": {"renewTime": format_time(renewed)},
     }
-    plan = node_lifecycle.plan(FixedView([silent, lease]), ("", "n"), NOW)
-    assert (plan.steps, plan.wake_at) == ((), NOW + node_lifecycle.GRACE_SECONDS - 10)
+
+
+def test_a_node_that_is_not_heard_of_is_lost_with_its_pods():
+    silent = Nodes(node(heard=NOW - 1000))
+    silent.others = [pod()]
+    first = silent.plan()
+    assert (first.steps, first.wake_at) == ((), NOW + heartbeats.GRACE_SECONDS), "seen just now"
+    silent.others.append(lease(NOW + 40))
+    renewed = silent.plan(now=NOW + 50)
+    assert (renewed.steps, renewed.wake_at) == ((), NOW + 90)
+    status, *rest = silent.plan(now=NOW + 90).steps
+    conditions = {c["type"]: c["status"] for c in status.body["status"]["conditions"]}
+    assert conditions["Ready"] == "Unknown"
+    assert [patch.name for patch in rest] == ["p"]
 
 
 def test_a_node_that_never_reported_has_longer():
     silent = node() | {"status": {}}
     silent["metadata"]["creationTimestamp"] = format_time(NOW - 55)
-    plan = node_lifecycle.plan(FixedView([silent]), ("", "n"), NOW)
-    assert not [step for step in plan.steps if isinstance(step, Patch) and step.sub == "status"]
-    assert plan.wake_at == NOW + 5
-    silent["metadata"]["creationTimestamp"] = format_time(NOW - 60)
-    status, *_ = node_lifecycle.plan(FixedView([silent]), ("", "n"), NOW).steps
+    nodes = Nodes(silent)
+    first = nodes.plan()
+    assert (first.steps, first.wake_at) == ((), NOW + 5)
+    (status,) = nodes.plan(now=NOW + 5).steps
     reasons = {row["reason"] for row in status.body["status"]["conditions"]}
     assert reasons == {"NodeStatusNeverUpdated"}
+
+
+@pytest.mark.parametrize("wrong_by", [-3600, 3600])
+def test_the_clock_of_a_node_need_not_be_right(wrong_by):
+    nodes = Nodes(node())
+    nodes.others = [lease(NOW + wrong_by)]
+    assert nodes.plan().wake_at == NOW + 50
+    nodes.others = [lease(NOW + 50 + wrong_by)]
+    plan = nodes.plan(now=NOW + 50)
+    assert (plan.steps, plan.wake_at) == ((), NOW + 55), "looked at every 5 s from now on"
+    for later in range(55, 100, 5):
+        plan = nodes.plan(now=NOW + later)
+        assert (plan.steps, plan.wake_at) == ((), NOW + later + 5)
+    assert nodes.plan(now=NOW + 100).steps, "lost 50 s after its Lease was renewed last"
+
+
+@pytest.mark.parametrize(
+    ("ready", "lost", "state", "rate"),
+    [
+        (1, 0, "normal", 0.1),
+        (0, 1, "full disruption", 0.1),
+        (0, 60, "full disruption", 0.1),
+        (1, 2, "normal", 0.1),  # two nodes are too few
+        (2, 3, "partial disruption", 0.0),
+        (9, 11, "partial disruption", 0.0),
+        (10, 12, "normal", 0.1),  # 54 %
+        (20, 30, "partial disruption", 0.0),  # fifty nodes are no large zone
+        (20, 31, "partial disruption", 0.01),
+        (0, 0, "normal", 0.1),
+    ],
+)
+def test_how_fast_nodes_of_a_zone_are_left(ready, lost, state, rate):
+    assert zones.state_of(ready, lost) == state
+    assert zones.rate_of(zones.state_of(ready, lost), ready + lost) == rate
+
+
+def test_lost_nodes_are_left_one_after_the_other():
+    nodes = Nodes(*(node(name=name) for name in "abcdef"))
+    for name in "abc":
+        nodes.set(node("Unknown", name=name))
+    assert [nodes.plan(name).wake_at for name in "abc"] == [NOW + 50, NOW + 10, NOW + 50]
+    assert nodes.evicting() == ["a"]
+    assert {t["effect"] for t in nodes.nodes["b"]["spec"]["taints"]} == {"NoSchedule"}
+    assert nodes.set(node(name="b")) == {"b", "c"}, "the next in line is planned again"
+    assert nodes.plan("c").wake_at == NOW + 10
+    nodes.plan("c", NOW + 10)
+    assert nodes.evicting() == ["a", "c"]
+    nodes.set(node(name="a", taints=nodes.nodes["a"]["spec"]["taints"]))
+    nodes.plan("a", NOW + 10)
+    assert nodes.evicting() == ["c"], "a node that is back loses it at once"
+
+
+def test_nodes_of_another_zone_do_not_wait():
+    nodes = Nodes(*(node(name=name, zone=name) for name in "abc"))
+    for name in "ab":
+        nodes.set(node("False", name=name, zone=name))
+        nodes.plan(name)
+    assert nodes.evicting() == ["a", "b"]
+
+
+def test_a_zone_that_is_mostly_lost_is_not_left_until_it_is_better():
+    nodes = Nodes(*(node(name=name) for name in "abcde"), node(name="z", zone="z"))
+    for name in "abc":
+        nodes.set(node("Unknown", name=name))
+    assert [nodes.plan(name).wake_at for name in "abc"] == [NOW + 50] * 3
+    assert nodes.evicting() == []
+    assert nodes.set(node(name="c")) == {"a", "b", "c"}
+    assert nodes.plan("a", NOW + 1).wake_at == NOW + 11, "none at once"
+    nodes.plan("a", NOW + 11)
+    assert nodes.evicting() == ["a"]
+
+
+def test_nothing_is_left_while_no_node_is_ready():
+    nodes = Nodes(node(name="a"), node(name="b", zone="b"))
+    nodes.set(node("Unknown", name="a"))
+    nodes.plan("a")
+    nodes.plan("b")
+    assert nodes.evicting() == ["a"]
+    assert nodes.set(node("Unknown", name="b", zone="b")) == {"a", "b"}
+    for name in "abab":
+        nodes.plan(name)
+    assert nodes.evicting() == []
+    effects = [(t["key"], t["effect"]) for t in nodes.nodes["b"]["spec"]["taints"]]
+    assert effects == [(node_lifecycle.UNREACHABLE, "NoSchedule")]
+    assert nodes.set(node(name="b", zone="b")) == {"a", "b"}
+    assert nodes.plan("b", NOW + 40).wake_at == NOW + 90, "all get their time anew"
+    assert nodes.plan("a", NOW + 40).wake_at == NOW + 50
+    nodes.plan("a", NOW + 50)
+    assert nodes.evicting() == ["a"]
+
+
+def test_a_taint_follows_the_condition_without_waiting():
+    nodes = Nodes(*(node(name=name) for name in "abc"))
+    nodes.set(node("Unknown", name="a"))
+    nodes.plan("a")
+    nodes.set(node("Unknown", name="b"))
+    nodes.set(node("False", name="a", taints=nodes.nodes["a"]["spec"]["taints"]))
+    nodes.plan("a")
+    keys = {t["key"] for t in nodes.nodes["a"]["spec"]["taints"]}
+    assert keys == {node_lifecycle.NOT_READY}
+    assert nodes.evicting() == ["a"]
+
+
+def test_nodes_may_be_left_out_of_the_count():
+    out = node(name="out")
+    out["metadata"]["labels"] = {zones.EXCLUDED: ""}
+    nodes = Nodes(node("False", name="a"), out)
+    nodes.plan("a")
+    assert nodes.evicting() == [], "no other counts, so none is ready"
+    assert nodes.remove("a") == {"a", "out"}
 
 
 TAINT = {"key": "x", "effect": "NoExecute", "timeAdded": format_time(NOW - 5)}
@@ -176,7 +335,7 @@ def told(plan):
 
 
 def test_nodes_that_come_and_go_are_told_once():
-    known, key = node_lifecycle.KnownNodes(), ("", "n")
+    known, key = node_lifecycle.NodeLifecycle(), ("", "n")
     old, new = node(), node()
     old["metadata"]["uid"], new["metadata"]["uid"] = "1", "2"
     come = ("n", "RegisteredNode", "Node n event: Registered Node n in Controller")

@@ -113,7 +113,7 @@ def _frees_nobody(real: Any) -> Any:
 
 FULL = (do.deployment(4, 1, 1, 1), do.Settle())
 CLAIMED = (do.volume(0), do.claim(), do.Settle())
-LOST = tuple(map(do.LoseNode, ("n0", "n1", "n2")))
+LOST = tuple(map(do.LoseNode, ("n0", "n1")))
 
 FAULTS = {
     "replicaset: one pod too many": Fault(
@@ -243,7 +243,7 @@ FAULTS = {
     ),
     "node-lifecycle: a lost node is not called so": Fault(
         "controllers.nodes.node_lifecycle:_unknown_conditions",
-        lambda real: lambda conditions, now: list(conditions),
+        lambda real: lambda node, conditions, now: list(conditions),
         (*FULL, *LOST, do.Pass(900), do.Settle()),
     ),
     "taint-eviction: tolerationSeconds are ignored": Fault(
@@ -279,7 +279,12 @@ FAULTS = {
     "scheduler: what failed is not tried again": Fault(
         "scheduler.loop.queue:may_help",
         never,
-        (*map(do.RemoveNode, ("n1", "n2")), *LOST, do.Pass(70), do.replica_set("ReplicaSet", 2)),
+        (
+            *map(do.RemoveNode, ("n1", "n2")),
+            do.LoseNode("n0"),
+            do.Pass(70),
+            do.replica_set("ReplicaSet", 2),
+        ),
     ),
     "horizontal-pod-autoscaler: no tolerance": Fault(
         "controllers.autoscaling.replicas:Tolerance.allows",

@@ -157,13 +157,15 @@ class Pass(NamedTuple):
 
 
 class Settle(NamedTuple):
-    """Everybody gets all the time that is needed; nodes lost long ago have been left by then."""
+    """Everybody gets all the time that is needed; nodes lost long ago have been left by then, but
+    not while all are lost.
+    """
 
     async def act(self, world: World) -> None:
         await world.settle()
         since = world.clock.time - LEFT_SECONDS
         for name, lost in world.lost.items():
-            if lost < since:
+            if world.alive and lost < since:
                 staying = [name_of(pod) for pod in world.ledger.all("Pod") if _stays(pod, name)]
                 assert not staying, f"{staying} stay on {name}, which is lost"
 

@@ -1,20 +1,22 @@
 """Taints of nodes by their conditions, and nodes that nobody hears of any more. Pure but for its
 memory.
 
-After kubernetes, ``pkg/controller/nodelifecycle``: a node whose Lease and status are older than the
-grace period gets unknown conditions; conditions become taints, of which ``NoExecute`` ones evict.
-Which nodes there are is remembered while the controller runs, as Kubernetes does, to tell when one
-is new.
+After kubernetes, ``pkg/controller/nodelifecycle``: a node that is not heard of for the grace period
+gets unknown conditions (``heartbeats``); conditions become taints, of which ``NoExecute`` ones
+evict, and come one after the other (``zones``). What is remembered while the controller runs is
+what Kubernetes remembers: which nodes there are, when they were heard of, and who waits.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from kubelite.client.resources import LEASES, NODES, PODS
-from kubelite.control.controllers.actions import NOTHING, Action, Emit, Patch, Plan, Update
-from kubelite.control.controllers.controller import Controller, Settings, nobody, own_key
+from kubelite.control.controllers.actions import Action, Emit, Patch, Plan, Update, earliest
+from kubelite.control.controllers.controller import Controller, Settings, nobody
+from kubelite.control.controllers.nodes.heartbeats import Heard, is_lost_at, look, next_look
+from kubelite.control.controllers.nodes.zones import Zones
 from kubelite.control.controllers.shared.conditions import find
 from kubelite.control.controllers.shared.meta import (
     Key,
@@ -24,7 +26,6 @@ from kubelite.control.controllers.shared.meta import (
     labels_of,
     name_of,
     namespace_of,
-    parse_time,
     spec_of,
     status_of,
     uid_of,
@@ -32,10 +33,6 @@ from kubelite.control.controllers.shared.meta import (
 )
 from kubelite.control.controllers.view import View, on_node
 
-GRACE_SECONDS = 50.0
-"""How long after its last Lease or status a node counts as lost (node-monitor-grace-period)."""
-STARTUP_GRACE_SECONDS = 60.0
-"""The same for a node that has never said whether it is ready (node-startup-grace-period)."""
 LEASE_NAMESPACE = "kube-node-lease"
 NOT_READY, UNREACHABLE = "node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"
 UNSCHEDULABLE = "node.kubernetes.io/unschedulable"
@@ -57,26 +54,15 @@ _STOPPED = "Kubelet stopped posting node status."
 _NEVER_POSTED = "Kubelet never posted node status."
 
 
-def plan(view: View, key: Key, now: float) -> Plan:
-    """Brings conditions, taints and the readiness of a node's pods in line."""
-    node = view.get(NODES, *key)
-    if node is None or is_deleting(node):
-        return NOTHING
-    conditions = list(status_of(node).get("conditions") or ())
-    ends = _last_heard(view, node) + _grace(conditions)
-    if ends <= now:
-        lost = _unknown_conditions(conditions, now)
-        if lost != conditions:
-            body = {"status": {"conditions": lost}}
-            write = Patch(NODES, "", name_of(node), body, "merge", "status")
-            return Plan((write, *_lost_node_actions(view, node, conditions, now)))
-        wake = None
-    else:
-        wake = ends
-    return Plan((*_label_actions(node), *_taint_actions(node, conditions, now)), wake)
+Eviction = Literal["now", "later", "never"]
+"""What becomes of a node's ``NoExecute`` taint: it comes, it is only followed where there is one,
+or there is none.
+"""
 
 
-def wanted_taints(node: Obj, conditions: Sequence[Obj], now: float) -> list[dict[str, Any]]:
+def wanted_taints(
+    node: Obj, conditions: Sequence[Obj], now: float, eviction: Eviction = "now"
+) -> list[dict[str, Any]]:
     """All taints that a node is to have: those of others as they are, ours by its conditions."""
     present = list(spec_of(node).get("taints") or ())
     keys = [
@@ -87,7 +73,8 @@ def wanted_taints(node: Obj, conditions: Sequence[Obj], now: float) -> list[dict
     ours = [(name, "NoSchedule") for name in keys]
     if spec_of(node).get("unschedulable"):
         ours.append((UNSCHEDULABLE, "NoSchedule"))
-    ours += [(name, "NoExecute") for name in keys if name in (NOT_READY, UNREACHABLE)]
+    if eviction == "now" or (eviction == "later" and evicts(node)):
+        ours += [(name, "NoExecute") for name in keys if name in (NOT_READY, UNREACHABLE)]
     kept = [
         _with_time(taint, now)
         for taint in present
@@ -103,6 +90,14 @@ def wanted_taints(node: Obj, conditions: Sequence[Obj], now: float) -> list[dict
     return [*kept, *new]
 
 
+def evicts(node: Obj) -> bool:
+    """Whether a node has one of our taints that evict."""
+    return any(
+        _is_ours(taint) and taint["effect"] == "NoExecute"
+        for taint in spec_of(node).get("taints") or ()
+    )
+
+
 def _with_time(taint: Obj, now: float) -> dict[str, Any]:
     """Evictions count from when a taint came; a client need not say when that was."""
     if taint["effect"] == "NoExecute" and not taint.get("timeAdded"):
@@ -116,8 +111,10 @@ def _is_ours(taint: Obj) -> bool:
     return taint["effect"] == "NoSchedule" and taint["key"] in _OWN_KEYS
 
 
-def _taint_actions(node: Obj, conditions: Sequence[Obj], now: float) -> list[Action]:
-    taints = wanted_taints(node, conditions, now)
+def _taint_actions(
+    node: Obj, conditions: Sequence[Obj], now: float, eviction: Eviction
+) -> list[Action]:
+    taints = wanted_taints(node, conditions, now, eviction)
     if taints == list(spec_of(node).get("taints") or ()):
         return []
     body = with_type(node, "v1", "Node")
@@ -166,22 +163,7 @@ def _lost_node_actions(
         yield Emit(described, "Warning", "NodeNotReady", "Node is not ready")
 
 
-def _grace(conditions: Sequence[Obj]) -> float:
-    has_reported = find(conditions, "Ready") is not None
-    return GRACE_SECONDS if has_reported else STARTUP_GRACE_SECONDS
-
-
-def _last_heard(view: View, node: Obj) -> float:
-    """The latest of the Lease's renewal and the status' heartbeat, in seconds since 1970."""
-    lease = view.get(LEASES, LEASE_NAMESPACE, name_of(node))
-    renewed = parse_time(spec_of(lease).get("renewTime")) if lease is not None else 0.0
-    ready = find(status_of(node).get("conditions") or (), "Ready")
-    heartbeat = parse_time(ready.get("lastHeartbeatTime")) if ready is not None else 0.0
-    created = parse_time(node["metadata"].get("creationTimestamp"))
-    return max(renewed, heartbeat, created)
-
-
-def _unknown_conditions(conditions: Sequence[Obj], now: float) -> list[Obj]:
+def _unknown_conditions(node: Obj, conditions: Sequence[Obj], now: float) -> list[Obj]:
     result = list(conditions)
     for kind in _WATCHED_CONDITIONS:
         old = find(result, kind)
@@ -192,7 +174,7 @@ def _unknown_conditions(conditions: Sequence[Obj], now: float) -> list[Obj]:
                     "status": "Unknown",
                     "reason": "NodeStatusNeverUpdated",
                     "message": _NEVER_POSTED,
-                    "lastHeartbeatTime": format_time(now),
+                    "lastHeartbeatTime": node["metadata"].get("creationTimestamp"),
                     "lastTransitionTime": format_time(now),
                 }
             )
@@ -207,16 +189,61 @@ def _unknown_conditions(conditions: Sequence[Obj], now: float) -> list[Obj]:
     return result
 
 
-class KnownNodes:
-    """Plans, and remembers: nodes that come and go are told of."""
+class NodeLifecycle:
+    """Plans, and remembers."""
 
     def __init__(self) -> None:
+        self.zones = Zones()
         self._known: dict[str, Obj] = {}
+        self._heard: dict[str, Heard] = {}
+        self._resumed: dict[str, int] = {}
 
     def plan(self, view: View, key: Key, now: float) -> Plan:
-        """The plan for a node, after what there is to tell about it."""
-        rest = plan(view, key, now)
-        return rest._replace(steps=(*self._events(key[1], view.get(NODES, *key)), *rest.steps))
+        """Brings conditions, taints and the readiness of a node's pods in line."""
+        name = key[1]
+        node = view.get(NODES, *key)
+        events = tuple(self._events(name, node))
+        if node is None:
+            self._heard.pop(name, None)
+            self._resumed.pop(name, None)
+        if node is None or is_deleting(node):
+            return Plan(events)
+        conditions = list(status_of(node).get("conditions") or ())
+        heard = self._look(view, node, now)
+        wake: float | None = next_look(heard, node)
+        if is_lost_at(heard, node) <= now:
+            lost = _unknown_conditions(node, conditions, now)
+            if lost != conditions:
+                body = {"status": {"conditions": lost}}
+                write = Patch(NODES, "", name, body, "merge", "status")
+                return Plan((*events, write, *_lost_node_actions(view, node, conditions, now)))
+            wake = None
+        eviction, turn = self._eviction(node, now)
+        taints = _taint_actions(node, conditions, now, eviction)
+        return Plan((*events, *_label_actions(node), *taints), earliest(wake, turn))
+
+    def _look(self, view: View, node: Obj, now: float) -> Heard:
+        """When the node was last heard of. After no node was ready all get their time anew: it may
+        have been the way from them to us that was cut.
+        """
+        name = name_of(node)
+        heard = look(self._heard.get(name), node, view.get(LEASES, LEASE_NAMESPACE, name), now)
+        if self._resumed.setdefault(name, self.zones.resumed) != self.zones.resumed:
+            self._resumed[name] = self.zones.resumed
+            heard = heard._replace(at=now)
+        self._heard[name] = heard
+        return heard
+
+    def _eviction(self, node: Obj, now: float) -> tuple[Eviction, float | None]:
+        """What becomes of the taint that evicts, and when to look again for its sake."""
+        ready, turn = find(status_of(node).get("conditions") or (), "Ready"), None
+        if ready is None or ready.get("status") == "True" or evicts(node):
+            self.zones.leave(name_of(node))
+        else:
+            turn = self.zones.turn(node, now)
+        if self.zones.is_stopped:
+            return "never", None
+        return ("now", None) if turn is not None and turn <= now else ("later", turn)
 
     def _events(self, name: str, node: Obj | None) -> Iterable[Emit]:
         old = self._known.pop(name, None)
@@ -233,10 +260,11 @@ class KnownNodes:
 def node_lifecycle_controller(settings: Settings) -> Controller:
     """The controller, which begins with an empty memory."""
     del settings
+    memory = NodeLifecycle()
     return Controller(
         "node-lifecycle-controller",
         "node-controller",
         "node-controller",
-        {NODES: own_key, LEASES: nobody, PODS: nobody},
-        KnownNodes().plan,
+        {NODES: memory.zones.changed, LEASES: nobody, PODS: nobody},
+        memory.plan,
     )
