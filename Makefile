@@ -20,7 +20,7 @@ FUZZ_message := csrc/fuzz/fuzz_message.c csrc/shim/message.c csrc/error.c
 KILLS ?= 1600
 SERVER_KILLS ?= 200
 
-.PHONY: screenshots build dist test test-v2 check conformance demo bench soak churn kills cluster-kills leader-kills convergence faults agreement api-fuzz clean lint types format warnings cross sanitize fuzz fuzz-plan fuzz-message fuzz-records fuzz-manifest fuzz-archive fuzz-commands fuzz-merge FORCE
+.PHONY: screenshots build dist test test-v2 check conformance demo bench soak churn warm-kills kills cluster-kills leader-kills convergence faults agreement api-fuzz clean lint types format warnings cross sanitize fuzz fuzz-plan fuzz-message fuzz-records fuzz-manifest fuzz-archive fuzz-commands fuzz-merge FORCE
 
 build:
 	$(PYTHON) setup.py -q build_ext --inplace
@@ -68,6 +68,14 @@ PODS ?= 100000
 
 churn: build
 	KUBELITE_CHURN=$(PODS) $(PYTHON) -m pytest -q -rP tests/crash/test_crash_churn.py
+
+# The installed command's launcher, its warm process and their commands killed at random times: a
+# quarter of an hour.
+#     make warm-kills WARM_KILLS=50
+WARM_KILLS ?= 300
+
+warm-kills: build
+	KUBELITE_WARM_KILLS=$(WARM_KILLS) KUBELITE_SEED=$(shell date +%Y%m%d) $(PYTHON) -m pytest -q -rP tests/crash/test_crash_warm.py
 
 kills: build
 	KUBELITE_KILLS=$(SERVER_KILLS) $(PYTHON) -m pytest -q -rP tests/control/api/server/test_api_crash.py

@@ -66,7 +66,7 @@ class Shim:
         self._sock.close()
 
     def fileno(self) -> int:
-        """For select and poll."""
+        """For poll."""
         return self._sock.fileno()
 
     # -- packets ---

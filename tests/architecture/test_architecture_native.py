@@ -1,5 +1,5 @@
-"""The boundary to C: one module imports the compiled one, nobody uses ctypes, and enumerations that
-stand on both sides agree by name.
+"""The boundary to C: one module imports the compiled one, nobody uses ctypes or select, and
+enumerations that stand on both sides agree by name.
 """
 
 from __future__ import annotations
@@ -101,5 +101,19 @@ def test_nobody_uses_ctypes() -> None:
         name
         for name, module in modules().items()
         if any(target.split(".")[0] == "ctypes" for target in module.imports)
+    ]
+    assert users == []
+
+
+def test_nobody_uses_select() -> None:
+    """It supports no descriptor above 1023, and an agent has many; poll does."""
+    users = [
+        str(path.relative_to(ROOT))
+        for pattern, call in (
+            ("kubelite/**/*.py", r"select\.select\("),
+            ("csrc/**/*.c", r"\bselect\("),
+        )
+        for path in ROOT.glob(pattern)
+        if re.search(call, path.read_text())
     ]
     assert users == []

@@ -7,6 +7,7 @@ from __future__ import annotations
 import fcntl
 import os
 import pty
+import resource
 import select
 import signal
 import struct
@@ -89,6 +90,28 @@ def test_a_terminal_has_a_size_is_resized_and_passes_ctrl_c(world: World) -> Non
     person.expect("after=130")
     person.type("exit 7\n")
     assert person.end() == 7
+
+
+def test_a_caller_may_have_left_many_files_open(world: World) -> None:
+    """Descriptors above 1023: input, output and both ends of them still pass."""
+    world.up(pod(SLEEP))
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 4096), hard))
+    fds = [os.open(os.devnull, os.O_RDONLY) for _ in range(1100)]
+    try:
+        process = world.start(
+            *("pod", "exec", "-i", "p", "--", "sh", "-c", "cat; exit 4"),
+            pass_fds=fds,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+    finally:
+        for fd in fds:
+            os.close(fd)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    text = b"a line that comes back\n" * 20_000
+    out, _ = process.communicate(text, timeout=60)
+    assert (process.returncode, out) == (4, text)
 
 
 @pytest.mark.parametrize(

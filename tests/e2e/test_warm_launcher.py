@@ -4,92 +4,23 @@ ends in between.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import pty
-import shutil
+import re
+import shlex
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
+from tests.e2e.launcher import TREE, Launcher
 from tests.e2e.world import SLEEP, SLOW, TIMEOUT, World, alive, eventually, pod, world
 
 __all__ = ["world"]
-TREE = Path(__file__).resolve().parents[2]
-DIRECTORY = Path("/run/kubelite-warm")
-
-
-class Launcher:
-    """The launcher in a directory of its own, as pip installs it, and the warm process that it
-    finds.
-    """
-
-    def __init__(self, folder: Path, world: World) -> None:
-        self.path = folder / "kubelite"
-        (built,) = (TREE / "build" / "launcher").glob(f"{os.uname().machine}/kubelite")
-        shutil.copy(built, self.path)
-        python = folder / "kubelite-python"
-        python.write_text(f"#!{sys.executable}\nfrom kubelite.cli.main import run\nrun()\n")
-        python.chmod(0o755)
-        info = self.path.stat()
-        self.name = f"{info.st_dev}-{info.st_ino}"
-        self.socket = DIRECTORY / self.name
-        self.env = {**world.env, "PYTHONPATH": str(TREE), "KUBELITE_WARM_SECONDS": "60"}
-        self.cold = {**self.env, "KUBELITE_WARM_SECONDS": "0"}
-        self.warm: subprocess.Popen[bytes] | None = None
-
-    def start_warm(self) -> int:
-        command = [sys.executable, "-m", "kubelite.cli.warm.server", self.name]
-        self.warm = subprocess.Popen(command, env=self.env, start_new_session=True, cwd="/")
-        eventually(self.socket.is_socket, "a warm process")
-        return self.warm.pid
-
-    def stop_warm(self) -> None:
-        """Ends that of the test and those that commands without one have started since."""
-        if self.warm is not None:
-            self.warm.kill()
-            self.warm.wait()
-        eventually(lambda: not self._kill_others() and not self._kill_others(), "none is left")
-        self.socket.unlink(missing_ok=True)
-
-    def _kill_others(self) -> list[int]:
-        """Kills the warm processes of this launcher and their commands; returns which."""
-        pids = [
-            int(place.name)
-            for place in Path("/proc").glob("[0-9]*")
-            if self.name.encode() in _bytes_of(place / "cmdline").split(b"\0")
-        ]
-        for pid in pids:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        time.sleep(0.05)
-        return pids
-
-    def start(self, *args: str, **options: object) -> subprocess.Popen[bytes]:
-        return subprocess.Popen([self.path, *args], **{"env": self.env, **options})  # type: ignore[call-overload]
-
-    def run(self, *args: str, **options: object) -> tuple[int, bytes, bytes]:
-        process = self.start(*args, stdin=subprocess.DEVNULL, stdout=-1, stderr=-1, **options)
-        out, err = process.communicate(timeout=TIMEOUT)
-        return process.returncode, out, err
-
-    def children(self) -> list[int]:
-        """The commands that the warm process runs."""
-        assert self.warm is not None
-        pid = self.warm.pid
-        return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-
-
-def _bytes_of(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError:
-        return b""
 
 
 @pytest.fixture
@@ -132,14 +63,56 @@ LINES = [
 
 
 def test_every_command_answers_the_same_to_the_last_byte(running: Launcher, tmp_path: Path) -> None:
-    import shlex
-
     (tmp_path / "pod.yaml").write_text("apiVersion: v1\nkind: Pod\nmetadata: {name: Bad}\n")
     for line in LINES:
         words = shlex.split(line)
         warm = running.run(*words, cwd=tmp_path)
         cold = running.run(*words, cwd=tmp_path, env=running.cold)
         assert warm == cold, line
+
+
+CHANGES = [
+    "pod up q.yaml",
+    "pod up q.yaml",
+    "pod update q c --env A=1",
+    "pod wait q",
+    "pod logs q",
+    "pod exec q -- sh -c 'echo changed > /tmp/a; cat /tmp/a; exit 9'",
+    "pod cp q:/tmp/a copied",
+    "pod cp copied q:/tmp/b",
+    "pod cp q:/tmp/missing nothing",
+    "pod pause q",
+    "pod unpause q",
+    "pod restart q",
+    "pod kill q --signal TERM",
+    "pod wait q --for=exited",
+    "pod start q",
+    "pod stop q",
+    "pod prune",
+    "pod down q",
+    "pod up -",
+    "pod run --rm -i host -- sh -c 'cat; echo err >&2; exit 5'",
+    "pod run --rm host -- no-such-program",
+    "image tag nothing other",
+    "pod up missing.yaml",
+]
+_RUN_BY_RUN = re.compile(rb" +[\d.]+ m?s\b|10\.\d+\.\d+\.\d+")
+"""Times and addresses, which no two runs share."""
+
+
+def test_every_change_answers_the_same_to_the_last_byte(running: Launcher, tmp_path: Path) -> None:
+    (tmp_path / "q.yaml").write_text(yaml.safe_dump(pod(SLEEP, name="q")))
+
+    def story(env: dict[str, str]) -> list[tuple[str, int, bytes, bytes]]:
+        answers = []
+        for line in CHANGES:
+            code, out, err = running.run(*shlex.split(line), cwd=tmp_path, env=env)
+            answers.append((line, code, _RUN_BY_RUN.sub(b"", out), _RUN_BY_RUN.sub(b"", err)))
+        return answers
+
+    assert story(running.env) == story(running.cold)
+    assert running.warm is not None
+    assert running.answering() == running.warm.pid
 
 
 def test_a_command_runs_below_the_warm_process(running: Launcher) -> None:

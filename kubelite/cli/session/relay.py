@@ -1,6 +1,6 @@
 """Carries input and output between the caller and a program in a container.
 
-One select loop, no threads: input is read only when the session accepts it, so that neither side
+One poll loop, no threads: input is read only when the session accepts it, so that neither side
 can block the other.
 """
 
@@ -48,17 +48,17 @@ def relay(
     if source is None:
         session.close_stdin()
     while True:
-        readers: list[int | Session] = [session]
+        readers = [session.fileno()]
         if source is not None and not pending:
             readers.append(source)
         if console is not None:
             readers.append(console.winch)
         timeout = max(held_until - time.monotonic(), 0) if held and not pending else None
-        ready, writable, _ = select.select(readers, [session] if pending else [], [], timeout)
+        ready, is_writable = _wait(readers, session.fileno() if pending else None, timeout)
         if timeout is not None and source not in ready and time.monotonic() >= held_until:
             # No second key: the first one was meant for the program.
             pending, held = held, b""
-        if session in ready:
+        if session.fileno() in ready:
             received = session.read()
             if isinstance(received, int):
                 return received
@@ -66,7 +66,7 @@ def relay(
         if console is not None and console.winch in ready:
             console.resized()
             session.resize(*terminal.size())
-        if writable:
+        if is_writable:
             session.write(pending)
             pending = b""
         elif source is not None and source in ready:
@@ -87,6 +87,22 @@ def relay(
                     session.close_stdin()
 
 
+def _wait(readers: list[int], writer: int | None, timeout: float | None) -> tuple[set[int], bool]:
+    """Waits until a descriptor has input or its end, or ``writer`` accepts output, at most
+    ``timeout`` seconds: which have, and whether it does. With poll: select supports no descriptor
+    above 1023, and the caller may have left many open.
+    """
+    events = dict.fromkeys(readers, select.POLLIN)
+    if writer is not None:
+        events[writer] = events.get(writer, 0) | select.POLLOUT
+    poll = select.poll()
+    for fd, wanted in events.items():
+        poll.register(fd, wanted)
+    happened = poll.poll(None if timeout is None else timeout * 1000)
+    ready = {fd for fd, event in happened if event & ~select.POLLOUT and fd in readers}
+    return ready, any(fd == writer and event & ~select.POLLIN for fd, event in happened)
+
+
 def _read(source: int) -> bytes:
     """The next input; a terminal that has gone away counts as the end."""
     try:
@@ -101,6 +117,6 @@ def _write_all(fd: int, data: bytes) -> None:
         try:
             view = view[os.write(fd, view) :]
         except BlockingIOError:
-            select.select([], [fd], [])
+            _wait([], fd, None)
         except BrokenPipeError as error:
             raise OutputClosed from error
