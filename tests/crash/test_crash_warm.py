@@ -224,6 +224,3 @@ def test_the_warm_way_is_killed_at_random_times(ward: Ward) -> None:
             counts[f"{what} of {name}"] += 1
         is_up = name != "down" and (is_up or name == "up")
     print(f"{counts.total()} kills: " + ", ".join(f"{k} {n}" for k, n in sorted(counts.items())))
-
-
-test_the_warm_way_is_killed_at_random_times.seconds = 60 + 4 * KILLS  # type: ignore[attr-defined]

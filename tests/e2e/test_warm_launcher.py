@@ -110,9 +110,15 @@ def test_every_change_answers_the_same_to_the_last_byte(running: Launcher, tmp_p
             answers.append((line, code, _RUN_BY_RUN.sub(b"", out), _RUN_BY_RUN.sub(b"", err)))
         return answers
 
-    assert story(running.env) == story(running.cold)
     assert running.warm is not None
+    place = Path(f"/proc/{running.warm.pid}")
+    descriptors = len(os.listdir(place / "fd"))
+    assert story(running.env) == story(running.cold)
     assert running.answering() == running.warm.pid
+    eventually(
+        lambda: not running.children() and len(os.listdir(place / "fd")) == descriptors,
+        "the warm process holds what it held",
+    )
 
 
 def test_a_command_runs_below_the_warm_process(running: Launcher) -> None:
