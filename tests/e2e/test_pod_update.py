@@ -129,6 +129,16 @@ def test_a_limit_below_what_is_used_is_refused_and_nothing_changes(world: World)
     assert memory_of(pid) == 128 << 20 and "already up" in world.up(made).stdout
 
 
+def test_more_than_the_machine_has_is_refused_and_nothing_changes(world: World) -> None:
+    made = pod("sleep infinity", resources={"requests": {"cpu": "10m"}})
+    world.up(made)
+    more = pod("sleep infinity", resources={"requests": {"cpu": "4000"}})
+    refused = world.up(more, check=False)
+    assert refused.returncode == 1
+    assert "the resize is infeasible: Node didn't have enough capacity: cpu" in refused.stderr
+    assert "already up" in world.up(made).stdout
+
+
 def test_a_dry_run_says_what_would_be_done_and_does_nothing(world: World, tmp_path: Path) -> None:
     import yaml
 

@@ -61,6 +61,31 @@ class Blocked(msgspec.Struct, frozen=True, kw_only=True):
     image: str = ""
 
 
+class PendingResize(msgspec.Struct, frozen=True, kw_only=True):
+    """A resize that was asked for and is not allocated: ``reason`` is Deferred or Infeasible,
+    ``since`` nanoseconds since 1970, ``generation`` the pod's of which it was last said.
+    """
+
+    reason: str
+    message: str
+    since: int
+    generation: int = 0
+
+
+class ResizeInProgress(msgspec.Struct, frozen=True, kw_only=True):
+    """An allocated resize whose limits are not set yet, since when (nanoseconds since 1970) and of
+    which generation. ``former`` are the limits and requests that running containers still have,
+    by name. ``error``: why the last try has failed; the next one is at ``retry_at`` of
+    CLOCK_BOOTTIME.
+    """
+
+    since: int
+    generation: int = 0
+    former: dict[str, dict[str, dict[str, str]]] = {}
+    error: str = ""
+    retry_at: int = 0
+
+
 class PodRecord(msgspec.Struct, kw_only=True):
     """A pod that was requested; on disk before anything of it exists. Times are nanoseconds since
     1970.
@@ -72,11 +97,12 @@ class PodRecord(msgspec.Struct, kw_only=True):
     the manifest; ``origin`` is API for a pod that an API server has bound to this node. ``source``
     is the digest of its manifest. ``paused``: its cgroup is frozen. ``stale_attempts``: containers
     that an update has changed, with the last attempt started from the old definition. ``resize``:
-    the cgroup limits are out of date. ``restart_reason``: which container's exit restarted all of
-    them last. ``removal_at``: when the removal was requested, with ``removal_grace`` nanoseconds
-    for the containers. ``claimed`` are the volumes of its claims by their names in the pod, once
-    they are known: a bound claim keeps its volume. ``blocked`` says why its sandbox could not be
-    made.
+    the cgroup limits are out of date, more of which is in ``resizing``; ``pending_resize``: what
+    ``pod`` does not have of what was asked for. ``restart_reason``: which container's exit
+    restarted all of them last. ``removal_at``: when the removal was requested, with
+    ``removal_grace`` nanoseconds for the containers. ``claimed`` are the volumes of its claims by
+    their names in the pod, once they are known: a bound claim keeps its volume. ``blocked`` says
+    why its sandbox could not be made.
     """
 
     version: int = 1
@@ -101,6 +127,8 @@ class PodRecord(msgspec.Struct, kw_only=True):
     paused: bool = False
     stale_attempts: dict[str, int] = msgspec.field(default_factory=dict, name="swaps")
     resize: bool = False
+    resizing: ResizeInProgress | None = None
+    pending_resize: PendingResize | None = None
     restart_reason: str = msgspec.field(default="", name="anew")
     removal_at: int = 0
     removal_grace: int = 0

@@ -12,6 +12,8 @@ from contextlib import closing
 from signal import SIGKILL
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from kubelite.core.errors import NativeError, ShimGone
 from kubelite.core.plan import Mount
 from kubelite.node.cgroup.detect import read_world
@@ -25,13 +27,13 @@ from kubelite.node.kubelet.act.pod_context import PodContext
 from kubelite.node.kubelet.act.pod_state import DeclaredContainer, PodState
 from kubelite.node.kubelet.act.probe_runner import ProbeAndHookRunner
 from kubelite.node.kubelet.act.progress import Step
-from kubelite.node.kubelet.decide import actions, restart_policy
+from kubelite.node.kubelet.decide import actions, resize_allocation, restart_policy
 from kubelite.node.kubelet.decide.actions import Action, StartContainer
 from kubelite.node.kubelet.decide.container_config import ContainerConfigError
 from kubelite.node.kubelet.decide.stopping import Kill, MarkStop, RunHook, Terminate
 from kubelite.node.network.errors import NetworkError
 from kubelite.node.runtime import sandbox
-from kubelite.node.runtime.clock import SECOND
+from kubelite.node.runtime.clock import SECOND, boottime
 from kubelite.node.runtime.container import (
     Containers,
     PendingStart,
@@ -49,6 +51,7 @@ from kubelite.node.runtime.records import (
     FinishedAttempt,
     ObservedContainer,
     PodStop,
+    ResizeInProgress,
     Stop,
     without_process,
 )
@@ -581,18 +584,28 @@ class Executor:
 
         state = self._state
         self._trace("set limits")
-        try:
-            if state.observed.up:
-                running = [
-                    container for container in state.observed.containers if container.running
-                ]
-                resizing.apply(self.tree, state.uid, state.pod, running)
-            state.event("ResizeCompleted", "Pod resize completed")
-        except CgroupError as error:
-            state.event("ResizeError", f"Pod resize failed: {error}", warning=True)
-        state.record.resize = False
+        fault = ""
+        if state.observed.up:
+            running = [container for container in state.observed.containers if container.running]
+            fault = resizing.fault(self.tree, state.uid, state.pod, running)
+        if fault:
+            self._resize_failed(fault)
+        else:
+            message = resize_allocation.event_message("Pod resize completed", state.pod)
+            state.event("ResizeCompleted", message)
+            state.record.resize, state.record.resizing = False, None
         self._trace("record that limits are set")
         state.save()
+
+    def _resize_failed(self, fault: str) -> None:
+        """The same fault is told once; what it is about changes with each look at the memory."""
+        state = self._state
+        before = state.record.resizing or ResizeInProgress(since=state.now().wall)
+        if not before.error:
+            message = resize_allocation.event_message("Pod resize error", state.pod, fault)
+            state.event("ResizeError", message, warning=True)
+        retry_at = boottime() + actions.RESIZE_RETRY
+        state.record.resizing = replace(before, error=fault, retry_at=retry_at)
 
     # -- stops -------------------------------------------------------------------------------------
 

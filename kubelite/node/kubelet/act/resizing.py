@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from kubelite.node.cgroup.errors import CgroupError
 from kubelite.node.cgroup.limits import resize_writes
@@ -15,27 +16,65 @@ from kubelite.node.runtime.records import ObservedContainer
 from kubelite.objects.pod.pod import Pod
 
 
-def check(tree: CgroupTree, uid: str, pod: Pod, running: Iterable[ObservedContainer]) -> None:
-    """Refuses memory limits below the present usage, for which the kernel would kill. Raises
-    Conflict.
-    """
-    containers = {
-        container.name: container for container in (*pod.spec.init_containers, *pod.spec.containers)
+class Excess(NamedTuple):
+    """A container, or ("") the pod as a whole, uses more memory than its new limit. Bytes."""
+
+    container: str
+    used: int
+    limit: int
+
+    def __str__(self) -> str:
+        """In the kubelet's words."""
+        whose = f'container "{self.container}"' if self.container else "pod"
+        return (
+            f"attempting to set {whose} memory limit ({self.limit}) "
+            f"below current usage ({self.used})"
+        )
+
+
+def excesses(
+    tree: CgroupTree, uid: str, pod: Pod, running: Iterable[ObservedContainer]
+) -> list[Excess]:
+    """Memory limits below the present usage, for which the kernel would kill."""
+    limits = {
+        container.name: container_config.container_limits(container).memory_limit
+        for container in (*pod.spec.init_containers, *pod.spec.containers)
     }
+    whole = container_config.pod_limits(pod).memory_limit
+    groups: list[tuple[str, str | None, int]] = [("", None, whole)]
     for observed in running:
         name = observed.record.name
-        limit = (
-            container_config.container_limits(containers[name]).memory_limit
-            if name in containers
-            else 0
-        )
-        used = read_usage(tree, uid, cgroup_name(name, observed.record.attempt)).working_set or 0
-        if limit and used > limit:
+        groups.append((name, cgroup_name(name, observed.record.attempt), limits.get(name, 0)))
+    limited = (
+        Excess(name, read_usage(tree, uid, group).working_set or 0, limit)
+        for name, group, limit in groups
+        if limit
+    )
+    return [excess for excess in limited if excess.used > excess.limit]
+
+
+def check(tree: CgroupTree, uid: str, pod: Pod, running: Iterable[ObservedContainer]) -> None:
+    """Refuses what :func:`excesses` finds of containers. Raises Conflict."""
+    for excess in excesses(tree, uid, pod, running):
+        if excess.container:
             raise Conflict(
-                f'container "{name}" uses {used} bytes of memory, '
-                f"more than its new limit of {limit}",
+                f'container "{excess.container}" uses {excess.used} bytes of memory, '
+                f"more than its new limit of {excess.limit}",
                 hint="choose a higher limit, or --replace the pod",
             )
+
+
+def fault(tree: CgroupTree, uid: str, pod: Pod, running: list[ObservedContainer]) -> str:
+    """Sets the limits as :func:`apply` does; why not all of them could be, "" where they are."""
+    problems = [str(excess) for excess in excesses(tree, uid, pod, running)]
+    if problems:
+        listed = problems[0] if len(problems) == 1 else f"[{', '.join(problems)}]"
+        return f"cannot decrease memory limits: {listed}"
+    try:
+        apply(tree, uid, pod, running)
+    except CgroupError as error:
+        return str(error)
+    return ""
 
 
 def apply(tree: CgroupTree, uid: str, pod: Pod, running: Iterable[ObservedContainer]) -> None:

@@ -4,19 +4,21 @@ applies it.
 
 from __future__ import annotations
 
+import time
 from typing import NamedTuple
 
 import msgspec
 
 from kubelite.node.cgroup.tree import CgroupTree
-from kubelite.node.kubelet.act import pod_names, resizing
+from kubelite.node.kubelet.act import facts, pod_names, resizing
 from kubelite.node.kubelet.act.pod_names import Documents
 from kubelite.node.kubelet.act.pod_state import PodState
 from kubelite.node.kubelet.act.worker import Worker
-from kubelite.node.kubelet.decide import restart_policy
+from kubelite.node.kubelet.decide import resize_allocation, restart_policy
 from kubelite.node.kubelet.decide.changes import Changes, changes_between, document_changes
+from kubelite.node.kubelet.decide.resize_allocation import Refusal, with_resources_of
 from kubelite.node.runtime.errors import Conflict
-from kubelite.node.runtime.records import PodRecord
+from kubelite.node.runtime.records import PendingResize, PodRecord, ResizeInProgress
 from kubelite.objects.pod.pod import Pod
 
 CREATE, NOTHING, UPDATE, REPLACE = "create", "nothing", "update", "replace"
@@ -79,32 +81,57 @@ def put(worker: Worker, tree: CgroupTree, pod: Pod, documents: Documents | None 
             f'pod "{state.record.name}" is paused',
             hint=f"`kubelite pod unpause {state.record.name}` first",
         )
-    _record(worker, tree, pod, changes, documents)
+    if changes.resizes:
+        _check_resize(state, tree, pod, changes)
+    _record(worker, pod, changes, documents)
     return changes
 
 
-def put_accepted(worker: Worker, tree: CgroupTree, pod: Pod) -> None:
+def put_accepted(worker: Worker, wanted: Pod, refused: Refusal | None) -> PendingResize | None:
     """Records what an API server has accepted of a change, if it is one: whatever cannot be changed
-    in place the API server refuses. The caller holds the pod's lock. Raises Conflict for a limit
-    below the present usage.
+    in place the API server refuses. The resources stay what they are where the node has
+    ``refused`` a resize; then what is on record of that is returned. The caller holds the pod's
+    lock.
     """
-    changes = changes_between(worker.state.pod, pod)
-    if changes != Changes():
-        _record(worker, tree, pod, changes, None)
+    state = worker.state
+    generation = wanted.metadata.generation or 0
+    pod, before = wanted, state.record.pending_resize
+    pending: PendingResize | None = None
+    if refused is not None:
+        pod = with_resources_of(wanted, state.pod)
+        since = before.since if before is not None else time.time_ns()
+        pending = PendingResize(
+            reason=refused.reason, message=refused.message, since=since, generation=generation
+        )
+    changes = changes_between(state.pod, pod)
+    if changes == Changes() and pending == before and generation == state.pod.metadata.generation:
+        return pending
+    if pending is not None and pending != before:
+        prefix = f"Pod resize {pending.reason}"
+        message = resize_allocation.event_message(prefix, wanted, pending.message)
+        state.event(f"Resize{pending.reason}", message, warning=True)
+    state.record.pending_resize = pending
+    _record(worker, pod, changes, None)
+    return pending
 
 
-def _record(
-    worker: Worker, tree: CgroupTree, pod: Pod, changes: Changes, documents: Documents | None
-) -> None:
-    """Raises Conflict."""
+def _check_resize(state: PodState, tree: CgroupTree, pod: Pod, changes: Changes) -> None:
+    """Raises Conflict for what the node does not have and for limits below the present usage."""
+    machine = {"cpu": facts.cpus() * 1000, "memory": facts.memory()}
+    if refused := resize_allocation.refusal(pod, (), machine):
+        raise Conflict(f"the resize is infeasible: {refused.message}")
+    unaffected = [
+        container
+        for container in state.observed.containers
+        if container.running and container.record.name not in changes.restarts
+    ]
+    resizing.check(tree, state.uid, pod, unaffected)
+
+
+def _record(worker: Worker, pod: Pod, changes: Changes, documents: Documents | None) -> None:
     state = worker.state
     if changes.resizes:
-        unaffected = [
-            container
-            for container in state.observed.containers
-            if container.running and container.record.name not in changes.restarts
-        ]
-        resizing.check(tree, state.uid, pod, unaffected)
+        state.event("ResizeStarted", resize_allocation.event_message("Pod resize started", pod))
     last_attempts = {
         container.record.name: container.record.attempt
         for container in state.observed.containers
@@ -118,8 +145,21 @@ def _record(
         source=pod_names.digest(pod),
         stale_attempts={**state.record.stale_attempts, **last_attempts},
         resize=bool(changes.resizes) or state.record.resize,
+        resizing=_in_progress(state, pod) if changes.resizes else state.record.resizing,
     )
+    state.timeline.flush()
     state.ledger.save_pod(record)
     state.ledger.flush_pod(state.uid)
     worker.refresh()
     worker.end_backoff(last_attempts)
+
+
+def _in_progress(state: PodState, pod: Pod) -> ResizeInProgress:
+    """A resize that begins. One whose limits could not be set has changed nothing: what is in the
+    cgroups is what was there before that one.
+    """
+    before = state.record.resizing
+    former = before.former if before is not None else resize_allocation.amounts_by_name(state.pod)
+    return ResizeInProgress(
+        since=time.time_ns(), generation=pod.metadata.generation or 0, former=former
+    )

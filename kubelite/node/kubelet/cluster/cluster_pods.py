@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -24,7 +25,8 @@ from kubelite.node.kubelet.act import pod_names
 from kubelite.node.kubelet.act.cluster_view import ClusterNode
 from kubelite.node.kubelet.agent import agent_control
 from kubelite.node.kubelet.agent.removal_request import request_removal
-from kubelite.node.kubelet.cluster import pod_status, pod_updates
+from kubelite.node.kubelet.cluster import machine, pod_status, pod_updates
+from kubelite.node.kubelet.cluster.deferred_resizes import DeferredResizes
 from kubelite.node.kubelet.cluster.mirror_pods import Key as MirrorKey
 from kubelite.node.kubelet.cluster.mirror_pods import MirrorPods
 from kubelite.node.kubelet.cluster.pod_objects import ObjectWatches, PodObjects
@@ -32,7 +34,6 @@ from kubelite.node.kubelet.cluster.service_env import variables
 from kubelite.node.kubelet.decide import admitting, local_storage_limits, status
 from kubelite.node.kubelet.decide.admitting import Refusal
 from kubelite.node.kubelet.decide.mirror import is_mirror
-from kubelite.node.runtime import errors as runtime_errors
 from kubelite.node.runtime.clock import SECOND, boottime
 from kubelite.node.runtime.home import Home, boot_id
 from kubelite.node.runtime.ledger import Ledger
@@ -72,6 +73,9 @@ class ClusterPods:
         self._accepted: dict[str, Mapping[str, Any]] = {}
         self._objects: dict[str, PodObjects] = {}
         self._observed: dict[str, dict[str, Any]] = {}
+        self._allocated: dict[str, list[Any]] = {}
+        self._allocating = threading.Lock()
+        self._deferred = DeferredResizes(self._accept_again)
         self._gone: set[str] = set()
         self._busy: dict[str | MirrorKey, asyncio.Task[None]] = {}
         self._again: set[str | MirrorKey] = set()
@@ -87,6 +91,7 @@ class ClusterPods:
 
     async def close(self) -> None:
         """Stops reporting; pods run on."""
+        await self._deferred.close()
         for task in self._busy.values():
             task.cancel()
         await asyncio.gather(*self._busy.values(), return_exceptions=True)
@@ -190,6 +195,10 @@ class ClusterPods:
     # -- the event loop's side ------------------------------------------------------------------
 
     def _put_observed(self, record: PodRecord, document: dict[str, Any]) -> None:
+        before = self._allocated.get(record.uid)
+        allocated = self._allocated[record.uid] = pod_status.allocated(document)
+        if before is not None and allocated != before:
+            self._deferred.room_may_have_come()
         if record.origin == API:
             self._observed[record.uid] = document
             self._work_on(record.uid)
@@ -198,6 +207,9 @@ class ClusterPods:
             self._work_on(self._mirrors.key(record))
 
     def _put_gone(self, record: PodRecord) -> None:
+        self._allocated.pop(record.uid, None)
+        self._deferred.put(record.uid, None)
+        self._deferred.room_may_have_come()
         if record.origin == API:
             self._gone.add(record.uid)
             self._objects.pop(record.uid, None)
@@ -278,6 +290,12 @@ class ClusterPods:
             self._accepted[uid] = pod
         await self._report(pod)
 
+    async def _accept_again(self, uid: str) -> None:
+        """Looks once more whether there is room for a pod."""
+        self._accepted.pop(uid, None)
+        self._work_on(uid)
+        await asyncio.wait((self._busy[uid],))
+
     def _live(self, uid: str) -> Mapping[str, Any] | None:
         namespace, name = self._by_uid.get(uid, ("", ""))
         pod = self._pods.get(namespace, name) if name else None
@@ -341,11 +359,7 @@ class ClusterPods:
         plain = {key: value for key, value in document.items() if key != "status"}
         pod = codec.decode(Pod, plain)
         if (recorded := ledger.pod(meta["uid"])) is not None:
-            try:
-                pod_updates.record(self._home, meta["uid"], pod)
-            except runtime_errors.Conflict as error:
-                self.event(recorded, "ResizeDeferred", str(error), "", warning=True)
-            agent_control.notify(self._home, meta["uid"])
+            self._update(recorded, pod)
             return None
         if refused := admitting.refusal(pod, self._others(ledger), self.pressures):
             return refused
@@ -361,9 +375,21 @@ class ClusterPods:
         agent_control.notify(self._home, meta["uid"])
         return None
 
-    def _others(self, ledger: Ledger) -> Iterator[Pod]:
-        """The pods of this node that have not ended."""
+    def _update(self, recorded: PodRecord, pod: Pod) -> None:
+        """One pod at a time, so that no two get the same room."""
+        uid = recorded.uid
+        with self._allocating:
+            others = self._others(Ledger(self._home), uid)
+            neighbours = pod_updates.Neighbours(others, machine.allocatable(self._home))
+            place = pod_updates.record(self._home, uid, pod, self, neighbours)
+        self._loop.call_soon_threadsafe(self._deferred.put, uid, place)
+        agent_control.notify(self._home, uid)
+
+    def _others(self, ledger: Ledger, uid: str = "") -> Iterator[Pod]:
+        """The pods of this node that have not ended, but for the one with ``uid``."""
         for record in ledger.pods():
+            if record.uid == uid:
+                continue
             phase = self._observed.get(record.uid, {}).get("phase")
             if phase not in pod_status.TERMINAL:
                 yield msgspec.json.decode(record.pod, type=Pod)

@@ -11,11 +11,13 @@ import kubelite
 from kubelite.node.image.oci import MACHINES
 from kubelite.node.image.store import ImageStore
 from kubelite.node.kubelet.act import config_file, facts
+from kubelite.node.kubelet.cluster import node_object
 from kubelite.node.kubelet.cluster.node_object import NodeDescription
 from kubelite.node.kubelet.decide.node_pressure_eviction import threshold
 from kubelite.node.kubelet.stats.measuring import filesystem
 from kubelite.node.network.pod import PodNetwork
 from kubelite.node.runtime.home import Home, boot_id
+from kubelite.objects.pod.qos import Amounts
 
 MAX_IMAGES = 50
 """How many images a Node lists, the largest first, as in the kubelet."""
@@ -56,6 +58,17 @@ def describe(
         images=images(home),
         volumes=home.volumes,
     )
+
+
+def allocatable(home: Home) -> Amounts:
+    """The CPUs (milli) and memory (bytes) that pods may have, as the Node says."""
+    total = facts.memory()
+    available = config_file.read(home).eviction_hard.get("memory.available", "0")
+    reserved = threshold(available, total)
+    return {
+        "cpu": facts.cpus() * 1000,
+        "memory": node_object.allocatable_memory(total, reserved) << 10,
+    }
 
 
 def images(home: Home) -> tuple[tuple[tuple[str, ...], int], ...]:

@@ -84,7 +84,7 @@ def status(description: NodeDescription, now: str) -> Object:
     """The node's status."""
     capacity = _capacity(description)
     allocatable = capacity | {
-        "memory": f"{max(description.memory - description.reserved_memory, 0) >> 10}Ki",
+        "memory": f"{allocatable_memory(description.memory, description.reserved_memory)}Ki",
         "ephemeral-storage": str(max(description.storage - description.reserved_storage, 0)),
     }
     return {
@@ -99,6 +99,11 @@ def status(description: NodeDescription, now: str) -> Object:
         "nodeInfo": _node_info(description),
         "images": [{"names": list(names), "sizeBytes": size} for names, size in description.images],
     }
+
+
+def allocatable_memory(memory: int, reserved: int) -> int:
+    """KiB of memory for pods; ``memory`` and ``reserved`` are bytes."""
+    return max(memory - reserved, 0) >> 10
 
 
 def extended_changes(status: Mapping[str, Any]) -> dict[str, str | None]:

@@ -12,16 +12,9 @@ from typing import Any
 import msgspec
 
 from kubelite.lib.json import Object
+from kubelite.node.kubelet.decide.status import PASSING
 from kubelite.objects.pod.pod import Pod
 
-OWN_CONDITIONS = (
-    "PodReadyToStartContainers",
-    "Initialized",
-    "Ready",
-    "ContainersReady",
-    "PodScheduled",
-    "DisruptionTarget",
-)
 TERMINAL = ("Succeeded", "Failed")
 
 
@@ -33,7 +26,17 @@ def status_document(pod: Pod, address: str) -> Object:
     if pod.spec.host_network:
         document["podIP"] = address
         document["podIPs"] = [{"ip": address}]
+    if pod.metadata.generation is not None:
+        document["observedGeneration"] = pod.metadata.generation
     return document
+
+
+def allocated(document: Mapping[str, Any]) -> list[Any]:
+    """What a pod with this status is given of the node; empty for one that has ended."""
+    if document.get("phase") in TERMINAL:
+        return []
+    groups = (document.get("initContainerStatuses", ()), document.get("containerStatuses", ()))
+    return [status.get("allocatedResources") for group in groups for status in group]
 
 
 def merged(document: Object, live: Mapping[str, Any]) -> Object:
@@ -45,9 +48,11 @@ def merged(document: Object, live: Mapping[str, Any]) -> Object:
     conditions = [dict(condition) for condition in status.get("conditions", ())]
     _judge_gates(conditions, live, before)
     generation = live["metadata"].get("generation")
+    if not live["metadata"].get("deletionTimestamp"):  # a pod that goes is changed no more
+        generation = status.get("observedGeneration", generation)
     for condition in conditions:
         if generation is not None:
-            condition["observedGeneration"] = generation
+            condition.setdefault("observedGeneration", generation)
     status["conditions"] = _with_times(conditions, before)
     if generation is not None:
         status["observedGeneration"] = generation
@@ -80,13 +85,21 @@ def _same(key: str, value: Any, before: Mapping[str, Any]) -> bool:
     if key != "conditions":
         return bool(before.get(key) == value)
     known = _conditions(before)
-    return all(known.get(condition["type"]) == condition for condition in value)
+    same = all(known.get(condition["type"]) == condition for condition in value)
+    return same and not _passed(value, before)
 
 
 def _replacing(conditions: Sequence[Object], before: Mapping[str, Any]) -> list[Object]:
     """Conditions are merged by type: what one no longer says, a reason for instance, is removed."""
     known = _conditions(before)
-    return [dict.fromkeys(known.get(new["type"], ()), None) | new for new in conditions]
+    kept = [dict.fromkeys(known.get(new["type"], ()), None) | new for new in conditions]
+    return [*kept, *({"$patch": "delete", "type": kind} for kind in _passed(conditions, before))]
+
+
+def _passed(conditions: Sequence[Object], before: Mapping[str, Any]) -> list[str]:
+    """The conditions that the pod has no more, of those that it has only while they hold."""
+    known, now = _conditions(before), {condition["type"] for condition in conditions}
+    return [kind for kind in PASSING if kind in known and kind not in now]
 
 
 def _conditions(status: Mapping[str, Any]) -> dict[str, Object]:

@@ -124,6 +124,8 @@ class Decision(NamedTuple):
     waiting: str = ""
 
 
+RESIZE_RETRY = 5 * SECOND
+"""How long after a failure limits are set again: memory in use may have become less."""
 DEADLINE_MESSAGE = "Pod was active on the node longer than the specified deadline"
 
 
@@ -141,7 +143,8 @@ def decide(pod: Pod, observed: ObservedPod, clock: TimePoint, node_max_backoff: 
         return Decision(unrecorded)
     if has_dead_sandbox(observed):
         return Decision((ClearSandbox(),))
-    if record.resize:
+    retry = _next_resize(record, clock)
+    if record.resize and retry is None and not _is_any_outdated_running(observed):
         return Decision((Resize(),))
     if record.goal == RUN and not record.reason:
         restart_all = _restart_all(pod, observed)
@@ -154,7 +157,9 @@ def decide(pod: Pod, observed: ObservedPod, clock: TimePoint, node_max_backoff: 
     if record.paused:
         return Decision(up=True)
     max_backoff = restart_policy.max_backoff(pod, node_max_backoff)
-    return _sooner(_run(pod, observed, clock, max_backoff), _deadline(pod, observed, clock))
+    run = _run(pod, observed, clock, max_backoff)
+    run = run._replace(wake=_earliest(run.wake, retry))
+    return _sooner(run, _deadline(pod, observed, clock))
 
 
 def needs_care(pod: Pod, observed: ObservedPod) -> bool:
@@ -194,6 +199,22 @@ def _is_cared_for(member: Member) -> bool:
         or container.restart_policy_rules
         or any(restart_policy.probes(container))
         or (member.observed is not None and member.observed.record.stop is not None)
+    )
+
+
+def _next_resize(record: PodRecord, clock: TimePoint) -> int | None:
+    """When limits that could not be set are tried again; None where that is now, or never. A time
+    of another boot has come.
+    """
+    retry_at = record.resizing.retry_at if record.resizing is not None else 0
+    return retry_at if clock.now < retry_at <= clock.now + RESIZE_RETRY else None
+
+
+def _is_any_outdated_running(observed: ObservedPod) -> bool:
+    """Whether a container has yet to stop for an update: what it uses may exceed new limits."""
+    return any(
+        container.running and is_outdated(container, observed.pod)
+        for container in observed.containers
     )
 
 

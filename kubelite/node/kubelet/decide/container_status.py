@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+from msgspec.structs import replace
+
 from kubelite.node.kubelet.decide import restart_policy
 from kubelite.node.kubelet.decide.restart_policy import (
     SECOND,
@@ -12,6 +14,7 @@ from kubelite.node.kubelet.decide.restart_policy import (
     Member,
 )
 from kubelite.node.runtime.records import RUN, FinishedAttempt, ObservedContainer, ObservedPod
+from kubelite.objects.pod.container import ResourceRequirements
 from kubelite.objects.pod.pod import Pod
 from kubelite.objects.pod.status import (
     ContainerState,
@@ -44,9 +47,18 @@ def container_status(
         image_id=observed.record.image_id if observed is not None else "",
         container_id=_id(observed.record.id) if observed is not None else None,
         started=restart_policy.is_started(member),
-        resources=container.resources if observed is not None else None,
+        resources=_resources(member, observed_pod) if observed is not None else None,
         allocated_resources=container.resources.requests if observed is not None else {},
     )
+
+
+def _resources(member: Member, observed_pod: ObservedPod) -> ResourceRequirements:
+    """Those that the container runs with: the former ones while a resize is in progress."""
+    resizing, allocated = observed_pod.pod.resizing, member.container.resources
+    former = resizing.former.get(member.container.name) if resizing is not None else None
+    if former is None or not member.running:
+        return allocated
+    return replace(allocated, limits=former["limits"], requests=former["requests"])
 
 
 def _states(

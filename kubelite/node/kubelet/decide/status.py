@@ -27,6 +27,9 @@ from kubelite.objects.pod.status import ContainerStatus, HostIP, PodCondition, P
 
 LOG_DISK_FULL = "kubelite.io/LogDiskFull"
 """The condition of a pod whose log lines are lost on a full disk."""
+RESIZE_PENDING, RESIZE_IN_PROGRESS = "PodResizePending", "PodResizeInProgress"
+PASSING = (RESIZE_PENDING, RESIZE_IN_PROGRESS, LOG_DISK_FULL)
+"""Conditions that a pod has only while they hold."""
 __all__ = ["pod_status", "rfc3339", "transitions", "with_status"]
 
 
@@ -211,7 +214,30 @@ class _StatusBuilder:
         return [s.name for s in (*sidecars, *self.mains) if not s.ready]
 
     def conditions(self) -> list[PodCondition]:
-        return [*(self._condition(*aspect) for aspect in self.aspects()), *self._disk()]
+        aspects = (self._condition(*aspect) for aspect in self.aspects())
+        return [*aspects, *self._resize(), *self._disk()]
+
+    def _resize(self) -> Iterator[PodCondition]:
+        """Present while a resize waits for room, or its limits are not set (KEP 1287)."""
+        record = self.observed.pod
+        if (pending := record.pending_resize) is not None:
+            yield PodCondition(
+                type=RESIZE_PENDING,
+                status="True",
+                observed_generation=pending.generation or None,
+                last_transition_time=rfc3339(pending.since),
+                reason=pending.reason,
+                message=pending.message,
+            )
+        if record.resize and (resizing := record.resizing) is not None:
+            yield PodCondition(
+                type=RESIZE_IN_PROGRESS,
+                status="True",
+                observed_generation=resizing.generation or None,
+                last_transition_time=rfc3339(resizing.since),
+                reason="Error" if resizing.error else None,
+                message=resizing.error or None,
+            )
 
     def _disk(self) -> Iterator[PodCondition]:
         """A condition of our own, present while the disk is full."""
