@@ -61,6 +61,7 @@ FAILURES = {
     "image import": ["import", "import x missing", "import UPPER ."],
     "image load": ["load", "load missing", "load bad.yaml"],
     "image pull": ["pull", "pull UPPER", "pull a b --what"],
+    "image copy": ["copy", "copy web", "copy docker-daemon:UPPER"],
     "image ls": ["ls x", "ls -o xml", "ls --what"],
     "image rm": ["rm", "rm no-such-image", "rm UPPER"],
     "image inspect": ["inspect", "inspect no-such-image", "inspect a b"],

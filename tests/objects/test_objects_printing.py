@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from kubelite.objects.facts import ages
-from kubelite.objects.rules import printing
+from kubelite.objects.rules import printing, pull_progress
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
 RUNNING = {"running": {}}
@@ -28,6 +28,8 @@ def container(state: dict[str, Any], **fields: Any) -> dict[str, Any]:
     return {"name": fields.pop("name", "c"), "state": state, **fields}
 
 
+HALF = pull_progress.message("a:1", 45, "4.50 MB of 10.0 MB, 1.00 MB/s")
+CREATING = {"reason": "ContainerCreating"}
 WITH_SIDECAR = {"initContainers": [{"name": "s", "restartPolicy": "Always"}, {"name": "i"}]}
 
 
@@ -39,6 +41,11 @@ WITH_SIDECAR = {"initContainers": [{"name": "s", "restartPolicy": "Always"}, {"n
         (pod(containerStatuses=[container(RUNNING)]), "Running", "0/1"),
         (pod(containerStatuses=[container({"waiting": {"reason": "ErrImagePull"}})]),
          "ErrImagePull", "0/1"),
+        (pod("Pending", containerStatuses=[
+            container({"waiting": CREATING}),
+            container({"waiting": CREATING | {"message": HALF}})]), "Pulling 45%", "0/1"),
+        (pod("Pending", spec=WITH_SIDECAR, initContainerStatuses=[container(
+            {"waiting": {"reason": "PodInitializing", "message": HALF}})]), "Pulling 45%", "0/2"),
         (pod(containerStatuses=[container({"terminated": {"signal": 9}})]), "Signal:9", "0/1"),
         (pod(containerStatuses=[container({"terminated": {"exitCode": 3}})]), "ExitCode:3", "0/1"),
         (pod(reason="Stopped", containerStatuses=[container({"terminated": {"reason": "Error"}})]),

@@ -1,4 +1,4 @@
-"""Durations and sizes, as kubectl and docker write them. Pure.
+"""Durations, as kubectl and docker write them. Pure.
 
 Reads what people type (``90s``, ``1h30m``) and writes what fits a narrow column (``3m4s``,
 ``5d3h``).
@@ -70,16 +70,3 @@ def human(seconds: float) -> str:
     from kubelite.objects.facts import ages
 
     return ages.shown(max(seconds, 0))
-
-
-def size(count: int) -> str:
-    """Bytes in decimal units with three digits: ``512 B``, ``1.50 kB``, ``12.3 MB``."""
-    if count < 1000:
-        return f"{count} B"
-    value, unit = float(count), "B"
-    for unit in ("kB", "MB", "GB", "TB"):  # noqa: B007 - the last one stays when nothing fits
-        value /= 1000
-        if value < 999.5:
-            break
-    digits = 2 if value < 9.995 else 1 if value < 99.95 else 0
-    return f"{value:.{digits}f} {unit}"

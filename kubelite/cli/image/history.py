@@ -5,12 +5,13 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
-from kubelite.cli.common import durations, output
+from kubelite.cli.common import output
 from kubelite.cli.common.command import Option, Output, Settings, usage
 from kubelite.cli.common.diagnostic import CliError, Diagnostic, cell
 from kubelite.cli.common.screen import Screen
 from kubelite.cli.image.store import IMAGE, open_store
 from kubelite.cli.pod.ls import OUTPUT
+from kubelite.lib import sizes
 from kubelite.objects.facts import ages
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ def _table(rows: Sequence[_Row], wide: bool) -> str:
         [
             str(row.layer) if row.layer else "-",
             ages.since(row.entry.created, now),
-            durations.size(row.size),
+            sizes.shown(row.size),
             _shortened(row.entry.created_by, wide) or "<none>",
             row.entry.comment,
         ]

@@ -5,11 +5,12 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
-from kubelite.cli.common import durations, output
+from kubelite.cli.common import output
 from kubelite.cli.common.command import Output, Settings, usage
 from kubelite.cli.common.screen import Screen
 from kubelite.cli.image.store import image_document, open_store, short_id
 from kubelite.cli.pod.ls import OUTPUT
+from kubelite.lib import sizes
 from kubelite.objects.facts import ages
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def _table(images: Sequence[Image], wide: bool) -> str:
                 name,
                 image.id if wide else short_id(image.id),
                 ages.since(image.created, now),
-                durations.size(image.size),
+                sizes.shown(image.size),
             ]
             command = " ".join((*image.config.entrypoint, *image.config.cmd))
             more = [str(len(image.layers)), command or "<none>"] if wide else []

@@ -6,10 +6,10 @@ import os
 import time
 from typing import Annotated
 
-from kubelite.cli.common import durations
 from kubelite.cli.common.command import Settings, usage
 from kubelite.cli.common.screen import Screen
 from kubelite.cli.image.store import IMAGE, open_store, transfer_progress
+from kubelite.lib import sizes
 
 _IMAGES = IMAGE._replace(metavar="IMAGE...", help="Names of images; a name says which registry.")
 
@@ -32,6 +32,6 @@ def push(settings: Settings, names: Annotated[list[str], _IMAGES]) -> int:
         with screen.waiting(f"pushing {name}"):
             progress = transfer_progress(screen, f"pushing {name}")
             pushed = push_image(store, name, registries, progress=progress)
-        screen.data(f"pushed {name}  {pushed.digest}  {durations.size(pushed.size)}\n")
+        screen.data(f"pushed {name}  {pushed.digest}  {sizes.shown(pushed.size)}\n")
         screen.note(f"done in {time.monotonic() - start:.2f} s")
     return 0

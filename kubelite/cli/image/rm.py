@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
 
-from kubelite.cli.common import durations
 from kubelite.cli.common.command import Option, Settings, usage
 from kubelite.cli.common.confirm import confirm
 from kubelite.cli.common.engine import suggest_command
 from kubelite.cli.common.screen import Screen
 from kubelite.cli.image.store import IMAGE, ids_in_use, names_of, open_store, short_id
 from kubelite.cli.pod.prune import YES
+from kubelite.lib import sizes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,7 +52,7 @@ def _names_of_id(store: ImageStore, name: str) -> Sequence[str]:
 
 def _show(screen: Screen, name: str, removed: Removal) -> None:
     freed = (
-        f"  {short_id(removed.image_id)}  {durations.size(removed.freed)} freed"
+        f"  {short_id(removed.image_id)}  {sizes.shown(removed.freed)} freed"
         if removed.image_id
         else ""
     )
@@ -84,7 +84,7 @@ def prune(
     store.forget_pulls()
     if everything:
         freed = store.forget_steps()
-        screen.note(f"forgot the steps of builds, {durations.size(freed)} freed")
+        screen.note(f"forgot the steps of builds, {sizes.shown(freed)} freed")
     return 0
 
 

@@ -7,11 +7,11 @@ import os
 import sys
 from typing import TYPE_CHECKING, Annotated
 
-from kubelite.cli.common import durations
 from kubelite.cli.common.command import Option, Settings, usage
 from kubelite.cli.common.diagnostic import CliError, Diagnostic
 from kubelite.cli.common.screen import OutputClosed, Screen
 from kubelite.cli.image.store import IMAGE, names_of, open_store
+from kubelite.lib import sizes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -68,4 +68,4 @@ def write_archive(screen: Screen, store: ImageStore, images: Iterable[Image], ta
             os.unlink(partial)
         raise
     saved = ", ".join(familiar(parse(name)) for _, names in packages for name in names)
-    screen.data(f"saved {saved}  {durations.size(os.stat(target).st_size)}\n")
+    screen.data(f"saved {saved}  {sizes.shown(os.stat(target).st_size)}\n")

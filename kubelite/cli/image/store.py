@@ -11,10 +11,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kubelite.cli.common import durations
 from kubelite.cli.common.command import Argument
 from kubelite.cli.common.diagnostic import CliError, Diagnostic
 from kubelite.cli.common.engine import open_home, open_pods
+from kubelite.lib import sizes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -84,20 +84,22 @@ def show_loaded(screen: Screen, loaded: Sequence[LoadedImage], verb: str, start:
     """Prints what has come into the store; ``start`` is of the monotonic clock."""
     for image, replaced in loaded:
         names = ", ".join(image.names) or short_id(image.id)
-        screen.data(f"{verb} {names}  {short_id(image.id)}  {durations.size(image.size)}\n")
+        screen.data(f"{verb} {names}  {short_id(image.id)}  {sizes.shown(image.size)}\n")
         for name, old in replaced.items():
             screen.note(f"{name} was {short_id(old)} before")
     screen.note(f"done in {time.monotonic() - start:.2f} s")
 
 
 def transfer_progress(screen: Screen, action: str) -> Callable[[str, int, int], None]:
-    """Shows beside ``action`` what the layers report: bytes done and in all."""
-    layers: dict[str, tuple[int, int]] = {}
+    """Shows beside ``action`` what the layers report: bytes done and in all, and the rate."""
+    from kubelite.node.image.registry.transfer import Transfer
+
+    transfer = Transfer()
 
     def report(digest: str, done: int, total: int) -> None:
-        layers[digest] = (done, total)
-        sizes = [durations.size(sum(column)) for column in zip(*layers.values(), strict=True)]
-        screen.say_waiting(f"{action}: {sizes[0]} of {sizes[1]}")
+        now = time.monotonic()
+        transfer.report(digest, done, total, now)
+        screen.say_waiting(f"{action}: {transfer.shown(now)}")
 
     return report
 

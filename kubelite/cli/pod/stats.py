@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Annotated, Any
 
-from kubelite.cli.common import durations, output
+from kubelite.cli.common import output
 from kubelite.cli.common.command import Argument, Option, Output, Settings, usage
 from kubelite.cli.common.engine import open_pods
 from kubelite.cli.common.screen import Screen
 from kubelite.cli.common.targets import pod_name
 from kubelite.cli.pod.ls import OUTPUT
+from kubelite.lib import sizes
 
 if TYPE_CHECKING:
     from kubelite.node.kubelet.pods.pods import Pods
@@ -73,7 +74,7 @@ def _row(now: Sample, before: Sample | None) -> dict[str, Any]:
 def _cells(row: dict[str, Any]) -> list[str]:
     cores = "-" if row["cpu"] is None else f"{row['cpu'] * 1000:.0f}m"
     sizes = [
-        "-" if row[key] is None else durations.size(row[key])
+        "-" if row[key] is None else sizes.shown(row[key])
         for key in ("memory", "limit", "received", "sent")
     ]
     tasks = "-" if row["tasks"] is None else str(row["tasks"])

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from kubelite.cli.common import durations, output
+from kubelite.cli.common import output
 from kubelite.cli.common.command import Output, Settings, usage
 from kubelite.cli.common.engine import open_pods
 from kubelite.cli.common.screen import Screen
 from kubelite.cli.common.targets import NAME, pod_name
 from kubelite.cli.pod.ls import OUTPUT
+from kubelite.lib import sizes
 
 _HEADERS = ("CONTAINER", "PID", "USER", "STATE", "CPU", "MEMORY", "COMMAND")
 
@@ -35,7 +36,7 @@ def top(
             str(process.user),
             process.state,
             f"{process.seconds:.2f}s",
-            durations.size(process.memory),
+            sizes.shown(process.memory),
             process.command,
         ]
         for process in processes

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from kubelite.cli.common.manifest import Manifest
     from kubelite.cli.pod_row import Doc
     from kubelite.lib.json import Object
+    from kubelite.node.kubelet.act.images import ImagePulls
     from kubelite.node.kubelet.act.progress import Step
     from kubelite.node.kubelet.act.updating import Plan
     from kubelite.node.kubelet.pods.pods import Pods, UpResult
@@ -87,7 +88,7 @@ def up(
         _show_plans(screen, pods, loaded, surplus, replace=replace)
         return 0
     if len(loaded.pods) > 1:
-        _check_images(settings, loaded.pods)
+        _check_images(settings, screen, loaded.pods)
     for target in surplus:
         pods.down(*target, report=lambda step: screen.progress(step_line(step, screen.err)))
     created = []
@@ -144,7 +145,7 @@ def _is_replaced(pods: Pods, pod: Pod, loaded: Manifest) -> bool:
     return pods.queries.plan(pod, loaded.documents(pod)).kind == "replace"
 
 
-def _check_images(settings: Settings, pods: Sequence[Pod]) -> None:
+def _check_images(settings: Settings, screen: Screen, pods: Sequence[Pod]) -> None:
     """Looks all images up before the first pod is created. Raises CliError with all missing."""
     from msgspec.structs import replace
 
@@ -152,17 +153,29 @@ def _check_images(settings: Settings, pods: Sequence[Pod]) -> None:
     from kubelite.node.kubelet.act import images
 
     home = open_home(settings)
+    pulls = _shown_pulls(screen)
     missing: dict[str, Diagnostic] = {}
-    for pod in pods:
-        for container in (*pod.spec.init_containers, *pod.spec.containers):
-            spec = replace(pod.spec, init_containers=(), containers=(container,))
-            try:
-                images.resolve(home, replace(pod, spec=spec))
-            except ImageError as error:
-                text = f'pod "{pod.metadata.name}": {error.message}'
-                missing.setdefault(container.image or "", Diagnostic(text, hint=error.hint))
+    with screen.waiting("looking for the images"):
+        for pod in pods:
+            for container in (*pod.spec.init_containers, *pod.spec.containers):
+                spec = replace(pod.spec, init_containers=(), containers=(container,))
+                try:
+                    images.resolve(home, replace(pod, spec=spec), pulls=pulls)
+                except ImageError as error:
+                    text = f'pod "{pod.metadata.name}": {error.message}'
+                    missing.setdefault(container.image or "", Diagnostic(text, hint=error.hint))
     if missing:
         raise CliError(*missing.values())
+
+
+def _shown_pulls(screen: Screen) -> ImagePulls:
+    """Pulls whose progress the terminal shows."""
+    from kubelite.node.kubelet.act.images import ImagePulls
+
+    def show(image: str, message: str) -> None:
+        screen.say_waiting(message or f'Pulling image "{image}"')
+
+    return ImagePulls(show=show)
 
 
 def up_one(
@@ -183,6 +196,7 @@ def up_one(
                 documents=documents,
                 replace=replace,
                 unsafe_sysctls=unsafe_sysctls,
+                pulls=_shown_pulls(screen),
                 report=lambda step: screen.progress(step_line(step, screen.err)),
             )
     except KeyboardInterrupt:

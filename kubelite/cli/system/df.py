@@ -6,12 +6,13 @@ import os
 from pathlib import Path
 from typing import Annotated
 
-from kubelite.cli.common import durations, output
+from kubelite.cli.common import output
 from kubelite.cli.common.command import Document, Settings, usage
 from kubelite.cli.common.engine import open_home, open_pods
 from kubelite.cli.common.screen import Screen
 from kubelite.cli.image.store import open_store
 from kubelite.cli.system.info import DOCUMENT
+from kubelite.lib import sizes
 
 
 @usage("kubelite system df", "kubelite system df -o json")
@@ -35,7 +36,7 @@ def df(settings: Settings, *, format: Annotated[Document | None, DOCUMENT] = Non
         screen.data(output.document({name: use._asdict() for name, use in rows.items()}, format))
         return 0
     cells = [
-        [name, str(u.total), str(u.active), durations.size(u.size), durations.size(u.reclaimable)]
+        [name, str(u.total), str(u.active), sizes.shown(u.size), sizes.shown(u.reclaimable)]
         for name, u in rows.items()
     ]
     screen.data(output.table(["TYPE", "TOTAL", "ACTIVE", "SIZE", "RECLAIMABLE"], cells))

@@ -83,15 +83,27 @@ class ImageSource:
             return None
         return image
 
-    def pull(self, name: str, progress: Progress | None = None) -> Image:
-        """The image as its registry has it now. Raises PullError."""
+    def pull(
+        self,
+        name: str,
+        progress: Progress | None = None,
+        is_wanted: Callable[[], bool] = lambda: True,
+    ) -> Image:
+        """The image as its registry has it now. ``is_wanted`` is asked now and then, and ends the
+        pull. Raises PullError.
+        """
         from kubelite.node.image.registry.pull import pull
         from kubelite.node.image.registry.settings import read_settings
 
         try:
             settings = read_settings(os.environ)
             return pull(
-                self._store, parse(name), settings, secrets=self._secrets, progress=progress
+                self._store,
+                parse(name),
+                settings,
+                secrets=self._secrets,
+                progress=progress,
+                is_wanted=is_wanted,
             ).image
         except ImageError as error:
             message = f"failed to pull image {quoted(name)}: {error.message}"

@@ -53,7 +53,8 @@ class ClaimedVolume(msgspec.Struct, frozen=True):
 
 class Blocked(msgspec.Struct, frozen=True, kw_only=True):
     """Why a pod cannot be started for now, in the words of ``state.waiting``: which of its images
-    is missing, or ("") what is wrong with its configuration.
+    is missing, or ("") what is wrong with its configuration. Without a ``reason`` nothing is wrong:
+    its image is on its way.
     """
 
     reason: str

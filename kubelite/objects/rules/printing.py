@@ -1,7 +1,7 @@
 """A pod as ``kubectl get pods`` shows it: READY, STATUS, RESTARTS and what a row says. Pure.
 
-The rules are those of ``printPod`` in Kubernetes' printers, over plain documents. ``pod ls`` and
-the tables of the API server both stand on them.
+The rules are those of ``printPod`` in Kubernetes' printers, over plain documents; how far the pull
+of an image is, is ours. ``pod ls`` and the tables of the API server both stand on them.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from kubelite.lib.json import Object
 from kubelite.objects.facts import ages
+from kubelite.objects.rules import pull_progress
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -124,7 +125,7 @@ def _last_word(pod: Object, status: Object, reason: str) -> str:
             return "Unknown"
         if status.get("phase") not in ("Succeeded", "Failed"):
             return "Terminating"
-    return given if given in HELD else reason
+    return given if given in HELD else pull_progress.status_word(status) or reason
 
 
 def _sidecars(spec: Object) -> set[str]:

@@ -7,6 +7,7 @@ import socket
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from kubelite.node.image.errors import PullError
@@ -15,12 +16,16 @@ from kubelite.node.image.store import ImageStore
 from kubelite.node.kubelet.act import images
 from kubelite.node.kubelet.act.images import ImagePulls, NamedImage
 from kubelite.node.kubelet.decide.image_pulls import (
+    FIRST_EVENT,
+    PullReports,
     after_failure,
     backs_off,
     go_duration,
     pulled,
 )
+from kubelite.node.kubelet.decide.node_config import NodeConfig
 from kubelite.node.kubelet.decide.restart_policy import SECOND
+from kubelite.node.runtime.home import Home
 from kubelite.node.runtime.records import CREATION_FAILURES
 
 
@@ -53,6 +58,36 @@ def test_a_pull_says_how_long_it_took_and_waited() -> None:
     )
 
 
+def test_a_long_pull_is_shown_each_second_and_announced_ever_less_often() -> None:
+    reports = PullReports(100.0)
+    times = [100 + tenth / 10 for tenth in range(1, 1300)]
+    assert sum(map(reports.shows, times)) == pytest.approx(129, abs=12)
+    assert [at - 100 for at in times if reports.announces(at)] == [10, 30, 70]
+    assert FIRST_EVENT == 10
+
+
+@pytest.mark.parametrize(
+    ("settings", "at_once"),
+    [
+        ({}, 1),
+        ({"serializeImagePulls": False}, None),
+        ({"serializeImagePulls": False, "maxParallelImagePulls": 3}, 3),
+        ({"serializeImagePulls": True, "maxParallelImagePulls": 1}, 1),
+    ],
+)
+def test_how_many_pulls_the_settings_allow(settings: dict[str, Any], at_once: int | None) -> None:
+    assert msgspec.convert(settings, NodeConfig).pulls_at_once == at_once
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"maxParallelImagePulls": 2}, {"serializeImagePulls": False, "maxParallelImagePulls": 0}],
+)
+def test_settings_of_pulls_that_contradict_each_other(settings: dict[str, Any]) -> None:
+    with pytest.raises(msgspec.ValidationError, match="maxParallelImagePulls"):
+        msgspec.convert(settings, NodeConfig)
+
+
 class Announced(list[tuple[str, str, str, bool]]):
     def __call__(self, reason: str, message: str, container: str, is_warning: bool) -> None:
         self.append((reason, message, container, is_warning))
@@ -78,7 +113,7 @@ def test_a_failed_pull_waits_and_is_tried_again(
     def failure() -> PullError:
         announced.clear()
         with pytest.raises(PullError) as caught:
-            pulls.get(source, wanted)
+            pulls.get(Home(str(tmp_path)), source, wanted)
         return caught.value
 
     first = failure()
@@ -119,6 +154,6 @@ def test_an_image_that_nobody_may_pull(
     announced = Announced()
     pulls, source = ImagePulls(announced), ImageSource(ImageStore(tmp_path))
     with pytest.raises(PullError):
-        pulls.get(source, NamedImage(name, policy, "web"))
+        pulls.get(Home(str(tmp_path)), source, NamedImage(name, policy, "web"))
     assert [announced[0][0], announced[1][1]] == events
     shutil.rmtree(tmp_path)

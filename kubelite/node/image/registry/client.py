@@ -9,6 +9,7 @@ import asyncio
 import hashlib
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from typing import NamedTuple
 
 import aiohttp
@@ -109,6 +110,14 @@ class RegistryClient:
                 return data, answer.content_type
 
         return await self._connection.retried(read)
+
+
+def bytes_there(path: str) -> int:
+    """The bytes of a blob that :meth:`RegistryClient.download` has brought, whole or not."""
+    for name in (path, f"{path}.part"):
+        with suppress(FileNotFoundError):
+            return os.stat(name).st_size
+    return 0
 
 
 def _digest_of(path: str) -> str:

@@ -11,7 +11,7 @@ import asyncio
 import json
 import os
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -21,7 +21,7 @@ from kubelite.node.image.errors import BadArchive, PullError
 from kubelite.node.image.model import EVERYBODY
 from kubelite.node.image.registry import config
 from kubelite.node.image.registry.auth import keys_of
-from kubelite.node.image.registry.client import Document, RegistryClient
+from kubelite.node.image.registry.client import Document, RegistryClient, bytes_there
 from kubelite.node.image.registry.connection import (
     Connection,
     RegistryRefusal,
@@ -39,7 +39,19 @@ PARALLEL = 3
 """Layers that are fetched at the same time, as in docker and containerd."""
 
 Progress = Callable[[str, int, int], None]
-"""Told for a layer: its digest, the bytes there are, the bytes in all."""
+"""Told for a layer: its digest, the bytes there are, the bytes in all; of each one that is to come
+before the first bytes come.
+"""
+_LOOK_SECONDS = 0.5
+"""How often it is asked whether the image is still wanted."""
+_LOCK_SECONDS = 0.1
+
+
+class PullCancelled(PullError):
+    """Nobody wants the image any more; what has come of it stays for the next pull."""
+
+    def __init__(self) -> None:
+        super().__init__("ErrImagePull", "the pull was cancelled")
 
 
 class Manifest(NamedTuple):
@@ -57,18 +69,33 @@ def pull(
     *,
     secrets: Sequence[Mapping[str, Any]] = (),
     progress: Progress | None = None,
+    is_wanted: Callable[[], bool] = lambda: True,
 ) -> LoadedImage:
     """Brings an image into the store; layers that are there are not fetched again.
 
     ``secrets`` are the pod's image pull Secrets, tried before the machine's own logins. Raises
-    PullError, BadArchive, UnpackRefused, ImageError.
+    PullCancelled soon after ``is_wanted`` says no; PullError, BadArchive, UnpackRefused,
+    ImageError.
     """
     try:
-        return asyncio.run(_pull(store, reference, settings, secrets, progress or _ignore))
+        pulling = _pull(store, reference, settings, secrets, progress or _ignore)
+        return asyncio.run(_while_wanted(pulling, is_wanted))
     except OSError as error:
         raise PullError(
             "ErrImagePull", f"cannot keep image {reference}: {os.strerror(error.errno or 0)}"
         ) from error
+
+
+async def _while_wanted(
+    pulling: Coroutine[Any, Any, LoadedImage], is_wanted: Callable[[], bool]
+) -> LoadedImage:
+    task = asyncio.ensure_future(pulling)
+    while not (await asyncio.wait([task], timeout=_LOOK_SECONDS))[0]:
+        if not is_wanted():
+            task.cancel()
+    if task.cancelled():
+        raise PullCancelled
+    return task.result()
 
 
 async def _pull(
@@ -116,11 +143,10 @@ async def _pull_from(
 ) -> LoadedImage:
     manifest = await find_manifest(client, reference)
     parsed = oci.parse_config(manifest.config, len(manifest.image.layers), "the configuration")
-    missing = store.missing_layers(parsed.diff_ids)
     directory = store.pull_directory(manifest.documents[0].digest)
-    lock = FileLock(f"{directory}.lock")
-    await asyncio.to_thread(lock.acquire)
+    lock = await _locked(f"{directory}.lock")
     try:
+        missing = store.missing_layers(parsed.diff_ids)  # another pull may just have brought them
         os.makedirs(f"{directory}/blobs/sha256", 0o700, exist_ok=True)
         await _fetch_layers(client, manifest.image, missing, directory, progress)
         _write_documents(manifest, directory)
@@ -133,6 +159,15 @@ async def _pull_from(
     finally:
         lock.remove()
         lock.release()
+
+
+async def _locked(path: str) -> FileLock:
+    lock = FileLock(path, timeout=0)
+    while True:
+        try:
+            return lock.acquire()
+        except TimeoutError:
+            await asyncio.sleep(_LOCK_SECONDS)  # a thread that waits could not be cancelled
 
 
 async def find_manifest(client: RegistryClient, reference: Reference) -> Manifest:
@@ -159,6 +194,8 @@ async def _fetch_layers(
     progress: Progress,
 ) -> None:
     wanted = {image.layers[number].digest: image.layers[number].size for number in missing}
+    for digest, size in wanted.items():
+        progress(digest, min(bytes_there(f"{directory}/{archive.blob_name(digest)}"), size), size)
 
     async def fetch(digest: str, size: int) -> None:
         path = f"{directory}/{archive.blob_name(digest)}"

@@ -46,5 +46,8 @@ class ClusterView(Protocol):
     def pod_changed(self, pod: Pod, observed: ObservedPod) -> None:
         """A worker has looked at a pod and done what there was to do. Told of local pods too."""
 
+    def is_going(self, record: PodRecord) -> bool:
+        """Whether a pod is being deleted, or has been already."""
+
     def pod_removed(self, record: PodRecord) -> None:
         """Nothing of a pod, local ones included, is left on this node."""

@@ -111,7 +111,7 @@ class Executor:
         self.tree = CgroupTree(read_world(), state.home.cgroup)
         self._containers = Containers(state.home, state.ledger, self.tree, state.record, trace)
         self.sandbox: Sandbox | None = None
-        self._pulls = images.ImagePulls(state.image_event)
+        self._pulls = images.ImagePulls(state.image_event, state.show_pull, state.is_wanted)
         self.retry_at = 0
         self.warnings: list[str] = []
 

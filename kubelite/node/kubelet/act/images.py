@@ -38,6 +38,14 @@ Announce = Callable[[str, str, str, bool], None]
 """Adds an event: reason, message, container ("" for a volume), whether it is a warning."""
 
 
+Show = Callable[[str, str], None]
+"""Shows of an image that is being pulled how far it is; "" when the pull begins."""
+
+
+def _ignore(*_: object) -> None:
+    return
+
+
 class ResolvedImage(NamedTuple):
     """An image, the facts that a start needs of it, and how many milliseconds its lookup took.
     ``pulled`` is the message of its Pulled event where it was pulled just now.
@@ -59,21 +67,30 @@ class NamedImage(NamedTuple):
 
 class ImagePulls:
     """The pulls of one pod, with their back-off and their events. What has failed is remembered in
-    memory only, as by the kubelet.
+    memory only, as by the kubelet. A pull ends when ``is_wanted`` says no.
     """
 
-    def __init__(self, announce: Announce) -> None:
+    def __init__(
+        self,
+        announce: Announce = _ignore,
+        show: Show = _ignore,
+        is_wanted: Callable[[], bool] = lambda: True,
+    ) -> None:
         self._announce = announce
+        self._show = show
+        self._is_wanted = is_wanted
         self._failed: dict[str, FailedPull] = {}
         self.next_look = 0
         """When the pod is to be looked at again (CLOCK_BOOTTIME), 0 if nothing has failed here."""
 
-    def get(self, source: ImageSource, image: NamedImage) -> tuple[Image, str]:
-        """The image, and the message of its Pulled event if it was pulled. Raises PullError."""
+    def get(self, home: Home, source: ImageSource, image: NamedImage) -> tuple[Image, str]:
+        """The image, and the message of its Pulled event if it was pulled. Raises PullError,
+        OSError.
+        """
         self.next_look = 0
         try:
             there = source.find(image.name, image.policy)
-            return (there, "") if there is not None else self._pull(source, image)
+            return (there, "") if there is not None else self._pull(home, source, image)
         except PullError as error:
             from kubelite.node.kubelet.decide import image_pulls
 
@@ -83,7 +100,7 @@ class ImagePulls:
             self._announce("Failed", f"Error: {error.reason}", image.container, True)
             raise
 
-    def _pull(self, source: ImageSource, image: NamedImage) -> tuple[Image, str]:
+    def _pull(self, home: Home, source: ImageSource, image: NamedImage) -> tuple[Image, str]:
         from kubelite.node.kubelet.decide import image_pulls  # most pods find their images
 
         name, failed, now = image.name, self._failed.get(image.name), boottime()
@@ -93,18 +110,52 @@ class ImagePulls:
             self._announce("BackOff", message, image.container, False)
             raise PullError("ImagePullBackOff", f"{message}: {failed.message}", image=name)
         self._announce("Pulling", image_pulls.pulling(name), image.container, False)
-        began = time.perf_counter()
+        self._show(name, "")
         try:
-            pulled = source.pull(name)
+            pulled, seconds, waited = self._pull_in_turn(home, source, image)
         except PullError as error:
             self._announce("Failed", _sentence(error.message), image.container, True)
             now, message = boottime(), f"{error.reason}: {error.message}"
             self._failed[name] = image_pulls.after_failure(failed, now, message)
             self.next_look = now + image_pulls.LOOK_AGAIN
             raise
-        message = image_pulls.pulled(name, time.perf_counter() - began, 0, pulled.size)
+        message = image_pulls.pulled(name, seconds, waited, pulled.size)
         self._announce("Pulled", message, image.container, False)
         return pulled, message
+
+    def _pull_in_turn(
+        self, home: Home, source: ImageSource, image: NamedImage
+    ) -> tuple[Image, float, float]:
+        """The image, the seconds of its pull, and those that it waited for other pulls before."""
+        from kubelite.node.image.registry.slots import pull_slot
+
+        at_once = config_file.read(home).pulls_at_once
+        with pull_slot(Path(home.images) / "pulls", at_once, self._is_wanted) as waited:
+            began = time.perf_counter()
+            pulled = source.pull(image.name, self._progress(image), self._is_wanted)
+        return pulled, time.perf_counter() - began, waited
+
+    def _progress(self, image: NamedImage) -> Callable[[str, int, int], None]:
+        """Shows and announces what the layers of an image report, now and then."""
+        from kubelite.node.image.registry.transfer import Transfer
+        from kubelite.node.kubelet.decide.image_pulls import PullReports
+        from kubelite.objects.rules import pull_progress
+
+        transfer, reports = Transfer(), PullReports(time.monotonic())
+
+        def progress(digest: str, done: int, total: int) -> None:
+            now = time.monotonic()
+            transfer.report(digest, done, total, now)
+            is_shown, is_announced = reports.shows(now), reports.announces(now)
+            if not is_shown and not is_announced:
+                return
+            message = pull_progress.message(image.name, transfer.percent, transfer.shown(now))
+            if is_shown:
+                self._show(image.name, message)
+            if is_announced:
+                self._announce("Pulling", message, image.container, False)
+
+        return progress
 
 
 def _sentence(message: str) -> str:
@@ -127,7 +178,7 @@ def resolve(
     RuntimeFailure.
     """
     source = _source(home, None if is_up else secrets)
-    pulls = pulls or ImagePulls(_ignore)
+    pulls = pulls or ImagePulls()
     resolved: dict[str, ResolvedImage] = {}
     for wanted in named(pod):
         name = wanted.name
@@ -136,7 +187,7 @@ def resolve(
         began = time.perf_counter()
         if is_up:
             wanted = wanted._replace(policy="IfNotPresent")
-        image, pulled = pulls.get(source, wanted)
+        image, pulled = pulls.get(home, source, wanted)
         if image.is_on_host and not host_allowed:
             raise PullError("ErrImagePull", _HOST_REFUSED, image=name)
         if image.is_on_host:
@@ -201,10 +252,6 @@ def named(pod: Pod) -> Iterator[NamedImage]:
         if volume.image is not None and volume.image.reference:
             policy = volume.image.pull_policy or "IfNotPresent"
             yield NamedImage(volume.image.reference, policy, "")
-
-
-def _ignore(*_: object) -> None:
-    return
 
 
 def only(pod: Pod, container: Container) -> Pod:

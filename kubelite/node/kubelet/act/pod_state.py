@@ -17,6 +17,7 @@ from kubelite.node.runtime.ledger import Ledger
 from kubelite.node.runtime.observe import observe
 from kubelite.node.runtime.records import (
     API,
+    Blocked,
     ContainerRecord,
     ObservedContainer,
     ObservedPod,
@@ -165,6 +166,20 @@ class PodState:
             self.timeline.flush()  # a pull may take minutes
         elif reason == "Pulled":
             self.just_pulled.add(name)
+
+    def show_pull(self, image: str, message: str) -> None:
+        """Says in the status how far a pull is, until the sandbox is there."""
+        if self.observed.up:
+            return
+        if message:
+            self.record.blocked = Blocked(reason="", message=message, image=image)
+            self.save()
+        if self.cluster is not None:
+            self.cluster.pod_changed(self.pod, self.observed)
+
+    def is_wanted(self) -> bool:
+        """Whether the cluster still wants the pod. What is put on record waits for its lock."""
+        return self.cluster is None or not self.cluster.is_going(self.record)
 
     def announce_start(self, record: ContainerRecord, *, unless_announced: bool) -> None:
         """Adds the events of a started attempt, once: ``unless_announced`` looks whether a killed

@@ -188,6 +188,13 @@ class ClusterPods:
         document = pod_status.status_document(shown, self.node.address)
         self._loop.call_soon_threadsafe(self._put_observed, observed.pod, document)
 
+    def is_going(self, record: PodRecord) -> bool:
+        """See ClusterView."""
+        if record.uid not in self._by_uid:
+            return False
+        pod = self._live(record.uid)
+        return pod is None or bool(pod["metadata"].get("deletionTimestamp"))
+
     def pod_removed(self, record: PodRecord) -> None:
         """See ClusterView."""
         self._loop.call_soon_threadsafe(self._put_gone, record)

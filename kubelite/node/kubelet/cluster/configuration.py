@@ -68,11 +68,17 @@ def configuration(serving: Serving, config: NodeConfig) -> Object:
         "preloadedImagesVerificationAllowlist": list(
             config.preloaded_images_verification_allowlist
         ),
+        "serializeImagePulls": config.serialize_image_pulls,
         "imageGCHighThresholdPercent": config.image_gc_high_threshold_percent,
         "imageGCLowThresholdPercent": config.image_gc_low_threshold_percent,
         "enableServer": True,
         "registerNode": True,
+        **_given("maxParallelImagePulls", config.max_parallel_image_pulls),
     }
+
+
+def _given(name: str, setting: int | None) -> Object:
+    return {} if setting is None else {name: setting}
 
 
 def _seconds(period: float) -> str:

@@ -98,13 +98,16 @@ def _states(
 
 def _waiting(member: Member, observed_pod: ObservedPod) -> ContainerStateWaiting:
     blocked = observed_pod.pod.blocked
-    if blocked is not None and blocked.image in ("", member.container.image):
+    if blocked is not None and blocked.image not in ("", member.container.image):
+        blocked = None
+    if blocked is not None and blocked.reason:
         return ContainerStateWaiting(reason=blocked.reason, message=blocked.message)
     begun = member.observed is not None or not any(
         container.record.init for container in observed_pod.containers
     )
     return ContainerStateWaiting(
-        reason="ContainerCreating" if begun and not member.init else "PodInitializing"
+        reason="ContainerCreating" if begun and not member.init else "PodInitializing",
+        message=blocked.message if blocked is not None else None,
     )
 
 

@@ -1,4 +1,4 @@
-"""When an image whose pull has failed is pulled again, and what a pod says meanwhile. Pure.
+"""When an image whose pull has failed is pulled again, and what a pod says of its pulls. Pure.
 
 Numbers and sentences are the kubelet's (``pkg/kubelet/images``, flowcontrol's Backoff): 10 s after
 the first failure, doubled up to 5 minutes, for each image of each pod. A success forgets nothing:
@@ -24,6 +24,12 @@ LOOK_AGAIN = SECOND
 kubelet's next look at the pod, which its relist of containers brings about each second."""
 
 
+SHOW_SECONDS = 1.0
+"""How often the status of a pod says how far its pull is."""
+FIRST_EVENT, MAX_EVENT = 10.0, 300.0
+"""Seconds until the first event about a pull that goes on, doubled from one to the next."""
+
+
 class FailedPull(NamedTuple):
     """The last failure of an image: at ``at`` (CLOCK_BOOTTIME), with the wait after it, both in
     nanoseconds. ``message`` begins with the reason.
@@ -39,6 +45,30 @@ def after_failure(previous: FailedPull | None, now: int, message: str) -> Failed
     if previous is None or now - previous.at > 2 * MAX_BACKOFF:
         return FailedPull(now, FIRST_BACKOFF, message)
     return FailedPull(now, min(2 * previous.backoff, MAX_BACKOFF), message)
+
+
+class PullReports:
+    """When it is time to say how far a pull is. Times are seconds of one monotonic clock."""
+
+    def __init__(self, began: float) -> None:
+        self._shown = began
+        self._event = began + FIRST_EVENT
+        self._wait = FIRST_EVENT
+
+    def shows(self, now: float) -> bool:
+        """Whether the status is to say so now."""
+        if now - self._shown < SHOW_SECONDS:
+            return False
+        self._shown = now
+        return True
+
+    def announces(self, now: float) -> bool:
+        """Whether an event is to say so now."""
+        if now < self._event:
+            return False
+        self._wait = min(2 * self._wait, MAX_EVENT)
+        self._event = now + self._wait
+        return True
 
 
 def must_verify(policy: str, allowed: Sequence[str], repository: str, *, is_pulled: bool) -> bool:

@@ -40,7 +40,8 @@ class CrashLoopBackOff(msgspec.Struct, rename="camel"):
 
 class NodeConfig(msgspec.Struct, rename="camel"):
     """The settings; unknown fields are ignored. Decoding raises msgspec.ValidationError, also for
-    a size that is no quantity, an unknown policy, and a soft threshold without its period.
+    a size that is no quantity, an unknown policy, a soft threshold without its period, and parallel
+    pulls of a node that pulls serially.
     """
 
     crash_loop_back_off: CrashLoopBackOff = msgspec.field(default_factory=CrashLoopBackOff)
@@ -56,6 +57,8 @@ class NodeConfig(msgspec.Struct, rename="camel"):
     eviction_pressure_transition_period: str = "5m"
     image_pull_credentials_verification_policy: str = NEVER_VERIFY_PRELOADED
     preloaded_images_verification_allowlist: tuple[str, ...] = ()
+    serialize_image_pulls: bool = True
+    max_parallel_image_pulls: int | None = None
     image_gc_high_threshold_percent: int = msgspec.field(
         default=85, name="imageGCHighThresholdPercent"
     )
@@ -69,6 +72,16 @@ class NodeConfig(msgspec.Struct, rename="camel"):
             raise ValueError(f"evictionSoftGracePeriod lacks {', '.join(sorted(missing))}")
         if self.image_pull_credentials_verification_policy not in POLICIES:
             raise ValueError(f"imagePullCredentialsVerificationPolicy must be one of {POLICIES}")
+        most = self.max_parallel_image_pulls
+        if most is not None and most < 1:
+            raise ValueError("maxParallelImagePulls must be at least 1")
+        if self.serialize_image_pulls and most not in (None, 1):
+            raise ValueError("maxParallelImagePulls needs serializeImagePulls: false")
+
+    @property
+    def pulls_at_once(self) -> int | None:
+        """How many images may be pulled at the same time; None for any number."""
+        return 1 if self.serialize_image_pulls else self.max_parallel_image_pulls
 
     @property
     def pids_limit(self) -> int:

@@ -91,6 +91,7 @@ class Pods:
         documents: Documents | None = None,
         replace: bool = False,
         unsafe_sysctls: Sequence[str] = (),
+        pulls: images.ImagePulls | None = None,
         report: Report,
     ) -> UpResult:
         """Brings a checked and defaulted pod up. Returns once all its containers run, or one of its
@@ -101,12 +102,13 @@ class Pods:
         ``replace`` removed first. When anything raises, nothing of a new pod is left.
         ``documents`` are the ConfigMaps and Secrets that the pod refers to; None leaves those of an
         existing pod as they are. ``unsafe_sysctls`` are names or patterns that this pod may set.
+        ``pulls`` shows how far those of missing images are.
         Raises Conflict for a change that needs a new pod, RuntimeFailure, ImageError, VolumeError,
         CgroupError, NetworkError, NativeError, OSError.
         """
         began = time.perf_counter()
         self._home.make()
-        resolved = images.resolve(self._home, pod)
+        resolved = images.resolve(self._home, pod, pulls=pulls)
         for name, image in resolved.items():
             report(Step("image", name, image.milliseconds))
         result = None
