@@ -174,7 +174,7 @@ def process_commands(home: Home, directory: Directory, options: UpOptions) -> di
     else:
         port, tls_port = map(str, options.ingress_ports)
         node += ["--ingress-port", port, "--ingress-tls-port", tls_port]
-    return {"server": [*kubelite, *server], "node": [*kubelite, *node]}
+    return {"server": [*kubelite, *server], supervisor.NODE: [*kubelite, *node]}
 
 
 def _has_kubeconfig(directory: Directory) -> bool:

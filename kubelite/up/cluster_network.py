@@ -15,6 +15,7 @@ from kubelite.client.client import Client
 from kubelite.client.informers import Informer, Informers
 from kubelite.client.resources import GroupVersionResource
 from kubelite.node.dns.server import DnsServer, Options
+from kubelite.node.dns.sockets import Sockets, open_sockets
 from kubelite.node.kubelet.act.facts import read_host_files
 from kubelite.node.network import announcements, bridge, names, nftables
 from kubelite.node.network.errors import NetworkError
@@ -50,9 +51,18 @@ _log = logging.getLogger("kubelite.network")
 
 
 class ClusterNetwork:
-    """The network of ``node``, whose local pods are in ``pod_network``."""
+    """The network of ``node``, whose local pods are in ``pod_network``. ``sockets`` are the name
+    server's where somebody keeps them for it.
+    """
 
-    def __init__(self, client: Client, node: Node, pod_network: PodNetwork, domain: str) -> None:
+    def __init__(
+        self,
+        client: Client,
+        node: Node,
+        pod_network: PodNetwork,
+        domain: str,
+        sockets: Sockets | None = None,
+    ) -> None:
         self._node = node
         self._pod_network = pod_network
         self._informers = Informers(client)
@@ -69,6 +79,7 @@ class ClusterNetwork:
         self._policy_content: policy_rules.Content | None = None  # there is no table yet
         directory = Directory(self._services, self._slices, self._namespaces)
         self._dns = DnsServer(directory, Options(domain, _upstreams()))
+        self._sockets = sockets
         self._dns_port = 0
         self._dirty: set[Key] = set()
         self._policies_dirty = True
@@ -81,10 +92,11 @@ class ClusterNetwork:
 
     async def start(self) -> None:
         """Returns when every Service that exists is served. Raises NetworkError, OSError."""
-        self._dns_port = await self._dns.start("127.0.0.1", 0)
         if warning := await asyncio.to_thread(bridge.load_netfilter):
             _log.warning("%s", warning)
         await self._informers.wait_synced()
+        # No sooner: a question may wait that would be answered with "no such name".
+        self._dns_port = await self._dns.serve(self._sockets or open_sockets("127.0.0.1", 0))
         self._services.add_handler(self._service_changed)
         self._slices.add_handler(self._slice_changed)
         for informer in (self._policies, self._namespaces, self._pods):

@@ -36,6 +36,7 @@ from kubelite.node.kubelet.server.server import KubeletServer
 from kubelite.node.network.pod import PodNetwork
 from kubelite.node.proxy.services import Node
 from kubelite.node.runtime.home import Home
+from kubelite.up import kept_sockets
 from kubelite.up.cluster_network import ClusterNetwork
 from kubelite.up.node_routes import NodeRoutes
 
@@ -138,6 +139,7 @@ class NodeAgent:
             Node(options.name, options.labels.get(ZONE_LABEL, "")),
             pod_network,
             options.domain,
+            kept_sockets.inherited(),
         )
         routes = NodeRoutes(network_client, options.name, pod_network)
         volumes = LocalVolumes(storage_client, self._home.volumes, options.name)

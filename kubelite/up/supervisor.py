@@ -20,12 +20,16 @@ from typing import NamedTuple
 import msgspec
 
 from kubelite.lib.files import RecordError, read_record, write_record
+from kubelite.node.dns.sockets import Sockets, open_sockets
 from kubelite.node.runtime.processes import start_ticks
+from kubelite.up import kept_sockets
 
 FIRST_DELAY, MAX_DELAY, STEADY_SECONDS = 0.2, 10.0, 30.0
 MAX_LOG_BYTES = 4 << 20
 STOP_SECONDS = 15.0
 RECORD = "supervisor.json"
+NODE = "node"
+"""The child that is handed the name server's sockets."""
 
 
 class ChildRecord(msgspec.Struct, kw_only=True):
@@ -135,6 +139,7 @@ class Supervisor:
         self._due: dict[str, float] = {}
         self._delay: dict[str, float] = {}
         self._began: dict[str, float] = {}
+        self._sockets = _name_server_sockets()
 
     def run(self) -> None:
         """Returns after SIGTERM or SIGINT, when all children have ended."""
@@ -159,6 +164,11 @@ class Supervisor:
     def _start(self, child: ChildRecord) -> None:
         self._due[child.name] = 0
         path = self._directory.log(child.name)
+        # A thread of the node for each pod: an arena each would hold more than they use.
+        environment, kept = {**os.environ, "MALLOC_ARENA_MAX": "1"}, []
+        if child.name == NODE and self._sockets is not None:
+            environment |= kept_sockets.environment(self._sockets)
+            kept = [part.fileno() for part in self._sockets]
         _rotate(path)
         with open(path, "ab") as log:
             process = subprocess.Popen(
@@ -166,8 +176,8 @@ class Supervisor:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                # A thread of the node for each pod: an arena each would hold more than they use.
-                env={**os.environ, "MALLOC_ARENA_MAX": "1"},
+                env=environment,
+                pass_fds=kept,
                 preexec_fn=_unblock_signals,
             )
         self._processes[child.name] = process
@@ -208,6 +218,17 @@ class Supervisor:
 
     def _save(self) -> None:
         write_record(self._directory.record, self._record, durable=False)
+
+
+def _name_server_sockets() -> Sockets | None:
+    """Kept here, so that no question is lost while the node is started again; a node that gets none
+    opens its own.
+    """
+    try:
+        return open_sockets("127.0.0.1", 0)
+    except OSError as error:
+        print(f"the node opens its name server's sockets itself: {error}", flush=True)
+        return None
 
 
 def _unblock_signals() -> None:

@@ -33,13 +33,14 @@ from dnslib import (
 
 from kubelite.node.dns import names
 from kubelite.node.dns.names import Answer, Directory, Record
+from kubelite.node.dns.sockets import MAX_TCP_CONNECTIONS, Sockets, open_sockets
 
 TTL = 5
 """Seconds that an answer about the cluster may be kept: CoreDNS' default for Kubernetes."""
 MAX_CACHE_TTL, MAX_NEGATIVE_TTL, MAX_CACHED = 30, 10, 10_000
 FORWARD_SECONDS = 2.0
 PLAIN_UDP_SIZE, MAX_UDP_SIZE = 512, 1232
-MAX_TCP_CONNECTIONS, TCP_IDLE_SECONDS = 100, 10.0
+TCP_IDLE_SECONDS = 10.0
 _ID_SIZE = 2
 _SOA_TIMES = (1, 7200, 1800, 86400, TTL)
 _DATA = {"A": A, "AAAA": AAAA, "CNAME": CNAME, "PTR": PTR, "TXT": TXT}
@@ -68,11 +69,17 @@ class DnsServer:
 
     async def start(self, address: str, port: int = 53) -> int:
         """Listens; returns the port, chosen by the kernel where 0 was given. Raises OSError."""
+        return await self.serve(open_sockets(address, port))
+
+    async def serve(self, sockets: Sockets) -> int:
+        """Answers what arrives, and what waits there already; returns the port."""
         loop = asyncio.get_running_loop()
-        self._tcp = await asyncio.start_server(self._serve_tcp, address, port)
-        port = self._tcp.sockets[0].getsockname()[1]
+        for part in sockets:
+            part.setblocking(False)
+        port = sockets.port
+        self._tcp = await asyncio.start_server(self._serve_tcp, sock=sockets.tcp)
         self._transport, _ = await loop.create_datagram_endpoint(
-            lambda: _Datagrams(self), local_addr=(address, port)
+            lambda: _Datagrams(self), sock=sockets.udp
         )
         return port
 
