@@ -24,6 +24,9 @@ _FIELDS: tuple[tuple[int, int, dict[str, int]], ...] = (
     (0, 6, {word: number for number, word in enumerate(_DAYS)}),
 )
 
+# What Go's strconv says of a text that is no number.
+_NO_NUMBER = 'failed to parse int from {0}: strconv.Atoi: parsing "{0}": invalid syntax'
+
 
 def problem(schedule: str) -> str:
     """What is wrong with a schedule; empty where nothing is."""
@@ -65,13 +68,13 @@ def _range_problem(part: str, low: int, high: int, words: dict[str, int]) -> str
         numbers = [_number(text, words) for text in (first, *rest)]
         for text, number in zip((first, *rest), numbers, strict=True):
             if number is None:
-                return f"failed to parse int from {text}"
+                return _NO_NUMBER.format(text)
         start = numbers[0] or 0
         end = (numbers[-1] or 0) if rest or not steps else high
     if steps:
         step = _number(steps[0], {})
         if step is None:
-            return f"failed to parse int from {steps[0]}"
+            return _NO_NUMBER.format(steps[0])
         if step == 0:
             return f"step of range should be a positive number: {part}"
     if start < low:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 import zoneinfo
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from kubelite.control.api.kinds.common import metadata, pod_defaults
+from kubelite.control.api.kinds.common import job_status, metadata, pod_defaults
 from kubelite.control.api.kinds.common.checks import (
     not_negative,
 )
@@ -85,6 +84,8 @@ _PREFIX = "batch.kubernetes.io/"
 
 def _check_job(obj: Object) -> Iterator[Cause]:
     spec = obj["spec"]
+    if not spec.get("manualSelector"):
+        yield from _check_generated_selector(obj)
     yield from _check_job_spec(spec, "spec")
     labels = ((spec.get("template") or {}).get("metadata") or {}).get("labels") or {}
     selector = spec.get("selector")
@@ -95,19 +96,12 @@ def _check_job(obj: Object) -> Iterator[Cause]:
     if metadata.is_selector(selector) and not matcher(selector)(labels):
         why = "`selector` does not match template `labels`"
         yield causes.invalid("spec.template.metadata.labels", labels or causes.NIL, why)
-
-
-def _check_new_job(obj: Object) -> Iterator[Cause]:
-    spec = obj["spec"]
-    if not spec.get("manualSelector"):
-        yield from _check_generated_selector(obj)
-    completions = spec.get("completions")
-    if spec.get("completionMode") == "Indexed" and completions:
-        name = (obj.get("metadata") or {}).get("name", "")
-        hostname = f"{name}-{completions - 1}"
-        for problem in names.label(hostname):
-            why = f"will not able to create pod with invalid DNS label: {hostname}"
-            yield causes.invalid("metadata.name", name, f"{why}: {problem}")
+    completions, name = spec.get("completions") or 0, (obj.get("metadata") or {}).get("name", "")
+    # The host name of the last pod of an indexed job.
+    hostname = f"{name}-{completions - 1}"
+    if spec.get("completionMode") == "Indexed" and completions > 0 and names.label(hostname):
+        why = f"will not able to create pod with invalid DNS label: {hostname}"
+        yield causes.invalid("metadata.name", name, why)
 
 
 def _check_generated_selector(obj: Object) -> Iterator[Cause]:
@@ -115,9 +109,11 @@ def _check_generated_selector(obj: Object) -> Iterator[Cause]:
     spec, expected = obj["spec"], _own_labels(obj)
     labels = ((spec.get("template") or {}).get("metadata") or {}).get("labels") or {}
     for key, value in expected.items():
-        if labels.get(key) != value:
-            path = f"spec.template.metadata.labels[{key}]"
-            yield causes.invalid(path, labels.get(key, ""), f"must be '{value}'")
+        path, why = f"spec.template.metadata.labels[{key}]", f"must be '{value}'"
+        if key not in labels:
+            yield causes.required(path, why)
+        elif labels[key] != value:
+            yield causes.invalid(path, labels, why)
     selector = spec.get("selector")
     if metadata.is_selector(selector) and not matcher(selector)(expected):
         why = "`selector` not auto-generated"
@@ -127,7 +123,7 @@ def _check_generated_selector(obj: Object) -> Iterator[Cause]:
 def _own_labels(obj: Object) -> dict[str, str]:
     uid, name = obj["metadata"].get("uid", ""), obj["metadata"].get("name", "")
     values = {"controller-uid": uid, "job-name": name}
-    return {**{_PREFIX + key: value for key, value in values.items()}, **values}
+    return {**values, **{_PREFIX + key: value for key, value in values.items()}}
 
 
 def _check_job_spec(spec: Object, path: str) -> Iterator[Cause]:
@@ -199,7 +195,8 @@ def _check_completion_mode(spec: Object, path: str) -> Iterator[Cause]:
     if completions is None:
         yield causes.required(f"{path}.completions", "when completion mode is Indexed")
     if parallelism is not None and parallelism > _MAX_INDEXED:
-        yield _above(f"{path}.parallelism", parallelism, _MAX_INDEXED)
+        when = " when completion mode is Indexed"
+        yield _above(f"{path}.parallelism", parallelism, _MAX_INDEXED, when)
     if completions is not None and failed is not None and failed > completions:
         why = "must be less than or equal to completions"
         yield causes.invalid(f"{path}.maxFailedIndexes", failed, why)
@@ -212,14 +209,14 @@ def _check_completion_mode(spec: Object, path: str) -> Iterator[Cause]:
     if failed is None:
         why = f"must be specified when completions is above {_MAX_INDEXED}"
         yield causes.required(f"{path}.maxFailedIndexes", why)
-    elif failed > _MAX_WITH_MANY_COMPLETIONS:
-        yield _above(f"{path}.maxFailedIndexes", failed, _MAX_WITH_MANY_COMPLETIONS)
-    if parallelism is not None and parallelism > _MAX_WITH_MANY_COMPLETIONS:
-        yield _above(f"{path}.parallelism", parallelism, _MAX_WITH_MANY_COMPLETIONS)
+    when = f" when completions are above {_MAX_INDEXED} and used with backoff limit per index"
+    for field in ("parallelism", "maxFailedIndexes"):
+        if (spec.get(field) or 0) > _MAX_WITH_MANY_COMPLETIONS:
+            yield _above(f"{path}.{field}", spec[field], _MAX_WITH_MANY_COMPLETIONS, when)
 
 
-def _above(path: str, value: int, limit: int) -> Cause:
-    return causes.invalid(path, value, f"must be less than or equal to {limit}")
+def _above(path: str, value: int, limit: int, when: str = "") -> Cause:
+    return causes.invalid(path, value, f"must be less than or equal to {limit}{when}")
 
 
 def _check_failure_policy(spec: Object, policy: Object, path: str) -> Iterator[Cause]:
@@ -297,7 +294,7 @@ def _check_patterns(patterns: Iterable[Object], path: str) -> Iterator[Cause]:
 
 def _check_success_policy(spec: Object, policy: Object, path: str) -> Iterator[Cause]:
     if spec.get("completionMode") != "Indexed":
-        yield causes.invalid(path, policy, _INDEXED_ONLY)
+        yield causes.invalid(path, policy, _INDEXED_ONLY, "batch.v1.SuccessPolicy")
         return
     rules = policy.get("rules") or ()
     if not rules:
@@ -317,7 +314,7 @@ def _check_success_rule(rule: Object, completions: int, path: str) -> Iterator[C
         )
     indexes = None
     if text is not None:
-        indexes, problem = _parsed_indexes(text, completions)
+        indexes, problem = job_status.parsed_indexes(text, completions)
         if problem:
             why = f"error parsing succeededIndexes: {problem}"
             yield causes.invalid(f"{path}.succeededIndexes", text, why)
@@ -334,34 +331,6 @@ def _check_success_rule(rule: Object, completions: int, path: str) -> Iterator[C
             "succeededIndexes field)"
         )
         yield causes.invalid(where, count, why)
-
-
-def _parsed_indexes(text: str, completions: int) -> tuple[int, str]:
-    """How many indexes a list such as ``1,3-5`` names, and what is wrong with it."""
-    if not text:
-        return 0, ""
-    total, last = 0, -1
-    for part in text.split(","):
-        limits = part.split("-")
-        if len(limits) > 2:
-            return (
-                0,
-                f'the fragment "{part}" violates the requirement that an index interval can '
-                "have at most two parts separated by '-'",
-            )
-        numbers = [int(limit) if re.fullmatch(r"[+-]?[0-9]+", limit) else None for limit in limits]
-        for limit, number in zip(limits, numbers, strict=True):
-            if number is None:
-                return 0, f'cannot convert string to integer for index: "{limit}"'
-            if number >= completions:
-                return 0, f'too large index: "{limit}"'
-        first, final = numbers[0] or 0, numbers[-1] or 0
-        if first <= last:
-            return 0, f"non-increasing order, previous: {last}, current: {first}"
-        if len(limits) == 2 and final <= first:
-            return 0, f"non-increasing order, previous: {first}, current: {final}"
-        total, last = total + final - first + 1, final
-    return total, ""
 
 
 def _check_cron_job(obj: Object) -> Iterator[Cause]:
@@ -421,89 +390,58 @@ def _is_time_zone(zone: str) -> bool:
 
 
 _FIXED = (
-    "selector",
     "completionMode",
     "podFailurePolicy",
     "backoffLimitPerIndex",
     "managedBy",
     "successPolicy",
 )
-# What a job that has not started may still be told about its pods (kueue and its like do).
-_DIRECTIVES = ("nodeSelector", "affinity", "tolerations", "schedulingGates")
+# What a job that is suspended may still be told about its pods (kueue and its like do).
+_DIRECTIVES = ("nodeSelector", "tolerations", "schedulingGates")
 
 
 def _check_job_update(new: Object, old: Object) -> Iterator[Cause]:
     spec, before = new["spec"], old["spec"]
-    for field in _FIXED:
-        if spec.get(field) != before.get(field):
-            yield causes.immutable(f"spec.{field}", new, spec.get(field))
     completions = spec.get("completions")
     if completions != before.get("completions"):
         if spec.get("completionMode") != "Indexed":
             yield causes.immutable("spec.completions", new, completions)
-        elif completions != spec.get("parallelism"):
+        elif completions is not None and completions != spec.get("parallelism"):
             why = "can only be modified in tandem with spec.parallelism"
             yield causes.invalid("spec.completions", completions, why)
+    if spec.get("selector") != before.get("selector"):
+        yield causes.immutable("spec.selector", new, spec.get("selector"))
     template, previous = spec.get("template") or {}, before.get("template") or {}
-    if not before.get("suspend") or (old.get("status") or {}).get("startTime"):
+    if not _takes_directives(old):
         if template != previous:
             yield causes.immutable("spec.template", new, template)
     elif _without_directives(template) != _without_directives(previous):
         yield causes.immutable("spec.template.spec", new, template.get("spec"))
+    for field in _FIXED:
+        if spec.get(field) != before.get(field):
+            yield causes.immutable(f"spec.{field}", new, spec.get(field))
+
+
+def _takes_directives(job: Object) -> bool:
+    """Whether a job is suspended, and has no pods that would not heed a change."""
+    status = job.get("status") or {}
+    is_suspended = any(
+        condition.get("type") == "Suspended" and condition.get("status") == "True"
+        for condition in status.get("conditions") or ()
+    )
+    rests = not status.get("active") and (not status.get("startTime") or is_suspended)
+    return bool(job["spec"].get("suspend")) and rests
 
 
 _COMPLETION_MODES = ("NonIndexed", "Indexed")
-_COUNTERS = ("active", "succeeded", "failed", "ready", "terminating")
-
-
-def _check_job_status(new: Object, old: Object) -> Iterator[Cause]:
-    """What a job controller says of the pods, and of the indexes that are done."""
-    spec, status, before = new["spec"], new.get("status") or {}, old.get("status") or {}
-    for counter in _COUNTERS:
-        if status.get(counter, 0) < 0:
-            why = "must be greater than or equal to 0"
-            yield causes.invalid(f"status.{counter}", status[counter], why)
-    for field, is_allowed in (
-        ("completedIndexes", spec.get("completionMode") == "Indexed"),
-        ("failedIndexes", spec.get("backoffLimitPerIndex") is not None),
-    ):
-        indexes = status.get(field)
-        if indexes is None or indexes == before.get(field):
-            continue
-        if not is_allowed:
-            yield causes.invalid(f"status.{field}", indexes, "may not be set for this job")
-        elif not _are_indexes(indexes, spec.get("completions") or 0):
-            yield causes.invalid(f"status.{field}", indexes, "must be increasing indexes")
-    ended = status.get("completionTime")
-    if ended and ended != before.get("completionTime") and not _is_complete(status):
-        why = "completionTime can only be set for Jobs with the Complete condition"
-        yield causes.invalid("status.completionTime", ended, why)
-
-
-def _are_indexes(text: str, completions: int) -> bool:
-    """Whether a text lists indexes and ranges of them, ``0,3-5``, in increasing order."""
-    last = -1
-    for part in text.split(",") if text else ():
-        bounds = part.split("-")
-        if len(bounds) > 2 or not all(bound.isascii() and bound.isdigit() for bound in bounds):
-            return False
-        for bound in bounds:
-            if not last < int(bound) < completions:
-                return False
-            last = int(bound)
-    return True
-
-
-def _is_complete(status: Object) -> bool:
-    return any(
-        condition.get("type") == "Complete" and condition.get("status") == "True"
-        for condition in status.get("conditions") or ()
-    )
 
 
 def _without_directives(template: Object) -> Object:
     """What a suspended job cannot change either of the pods of a template."""
     pod = {k: v for k, v in (template.get("spec") or {}).items() if k not in _DIRECTIVES}
+    affinity = {**(pod.pop("affinity", None) or {})}
+    affinity.pop("nodeAffinity", None)
+    pod["affinity"] = affinity
     for group in ("initContainers", "containers"):
         pod[group] = [{**container, "resources": None} for container in pod.get(group) or ()]
     return pod
@@ -522,7 +460,9 @@ def _prepare_job(obj: Object) -> None:
         missing = {key: value for key, value in own.items() if key not in labels}
         selector = dict(spec.get("selector") or {})
         uid = {f"{_PREFIX}controller-uid": own["controller-uid"]}
-        selector["matchLabels"] = {**uid, **(selector.get("matchLabels") or {})}
+        selector["matchLabels"] = dict(
+            sorted({**uid, **(selector.get("matchLabels") or {})}.items())
+        )
         # A job without labels shares those of its template, and gets the generated ones with them.
         # Where the template has none either, what is no label is told of the template alone.
         are_labels = not any(names.label_value(value) for value in missing.values())
@@ -602,9 +542,8 @@ KINDS: dict[tuple[str, str], Rules] = {
         defaults=_default_job,
         document_defaults=pod_defaults.of_template,
         check=_check_job,
-        check_create=_check_new_job,
         check_update=_check_job_update,
-        check_subresource={"status": _check_job_status},
+        check_subresource={"status": job_status.check},
         prepare_create=_prepare_job,
         warnings=WORKLOAD_WARNINGS,
         columns=columns(
