@@ -84,7 +84,7 @@ _PREFIX = "batch.kubernetes.io/"
 
 def _check_job(obj: Object) -> Iterator[Cause]:
     spec = obj["spec"]
-    if not spec.get("manualSelector"):
+    if spec.get("selector") is not None and not spec.get("manualSelector"):
         yield from _check_generated_selector(obj)
     yield from _check_job_spec(spec, "spec")
     labels = ((spec.get("template") or {}).get("metadata") or {}).get("labels") or {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 from typing import TYPE_CHECKING, Any
 
-from kubelite.control.api.kinds.common import addresses, metadata
+from kubelite.control.api.kinds.common import addresses, metadata, statuses
 from kubelite.control.api.kinds.common.checks import (
     check_dns_name,
     check_local_reference,
@@ -315,6 +315,11 @@ def _check_ip_address(obj: Object) -> Iterator[Cause]:
             yield causes.invalid(f"{path}.{field}", text, problem)
 
 
+def _check_ingress_status(new: Object, old: Object) -> Iterator[Cause]:
+    path = "status.loadBalancer.ingress"
+    return statuses.check_balancer_points(lookup(new, path) or (), path)
+
+
 def _ingress_warnings(obj: Object) -> Iterator[str]:
     if "kubernetes.io/ingress.class" in (obj["metadata"].get("annotations") or {}):
         yield (
@@ -376,6 +381,7 @@ KINDS: dict[tuple[str, str], Rules] = {
             "networking.v1.HTTPIngressRuleValue.*",
         ),
         check=_check_ingress,
+        check_subresource={"status": _check_ingress_status},
         warnings=_ingress_warnings,
         columns=columns("Name", "Class", "Hosts", "Address", "Ports", "Age"),
         cells=_ingress_cells,

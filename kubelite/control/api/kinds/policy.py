@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from kubelite.control.api.kinds.common import metadata
+from kubelite.control.api.kinds.common import metadata, statuses
 from kubelite.control.api.kinds.common.checks import (
     check_at_most_all,
     check_share,
@@ -69,7 +69,9 @@ def _check_disruption_budget(obj: Object) -> Iterator[Cause]:
 
 def _check_budget_status(new: Object, old: Object) -> Iterator[Cause]:
     fields = ("disruptionsAllowed", "currentHealthy", "desiredHealthy", "expectedPods")
-    yield from not_negative(new.get("status") or {}, fields, "status")
+    status = new.get("status") or {}
+    yield from statuses.check_conditions(status.get("conditions") or (), "status.conditions")
+    yield from not_negative(status, fields, "status")
 
 
 def _check_priority_class_update(new: Object, old: Object) -> Iterator[Cause]:

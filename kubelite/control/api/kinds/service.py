@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from kubelite.control.api.kinds.common import addresses, metadata
+from kubelite.control.api.kinds.common import addresses, metadata, statuses
 from kubelite.control.api.kinds.common.checks import (
     check_dns_name,
     check_port_number,
@@ -63,6 +63,8 @@ def _default_service(obj: Any) -> None:
         spec.externalTrafficPolicy = spec.externalTrafficPolicy or "Cluster"
     if spec.type != "ExternalName" and spec.internalTrafficPolicy is None:
         spec.internalTrafficPolicy = "Cluster"
+    for point in obj.status.loadBalancer.ingress if spec.type == "LoadBalancer" else ():
+        point.ipMode = point.ipMode or ("VIP" if point.ip else None)
     if spec.type == "LoadBalancer" and spec.allocateLoadBalancerNodePorts is None:
         spec.allocateLoadBalancerNodePorts = True
 
@@ -383,6 +385,10 @@ def _check_service_update(new: Object, old: Object) -> Iterator[Cause]:
         name = spec.get("loadBalancerClass")
         if name != before.get("loadBalancerClass"):
             yield causes.invalid("spec.loadBalancerClass", name, "may not change once set")
+    if needs_health_port(spec) and needs_health_port(before):
+        field = "healthCheckNodePort"
+        if spec.get(field, 0) != before.get(field, 0):
+            yield causes.forbidden(f"spec.{field}", causes.IMMUTABLE)
     if gets_node_ports(spec):
         yield from _check_node_ports(spec.get("ports") or ())
     if "ExternalName" in (spec.get("type"), before.get("type")):
@@ -390,6 +396,15 @@ def _check_service_update(new: Object, old: Object) -> Iterator[Cause]:
     if before.get("clusterIP") and spec.get("clusterIP") != before["clusterIP"]:
         given = [spec.get("clusterIP", "")]
         yield causes.invalid("spec.clusterIPs[0]", given, "may not change once set")
+
+
+def _check_service_status(new: Object, old: Object) -> Iterator[Cause]:
+    path, points = "status.loadBalancer.ingress", lookup(new, "status.loadBalancer.ingress") or ()
+    if points and lookup(new, "spec.type") != "LoadBalancer":
+        yield causes.forbidden(path, "may only be used when `spec.type` is 'LoadBalancer'")
+        return
+    yield from statuses.check_balancer_points(points, path)
+    yield from statuses.check_address_modes(points, path)
 
 
 def _check_endpoints(obj: Object) -> Iterator[Cause]:
@@ -596,6 +611,7 @@ KINDS: dict[tuple[str, str], Rules] = {
         defaults=_default_service,
         check=_check_service,
         check_update=_check_service_update,
+        check_subresource={"status": _check_service_status},
         warnings=_service_warnings,
         columns=columns(
             "Name", "Type", "Cluster-IP", "External-IP", "Port(s)", "Age", wide("Selector")

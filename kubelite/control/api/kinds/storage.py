@@ -267,20 +267,33 @@ _CLAIM = (
 _RESIZE_STATES = (
     "ControllerResizeInProgress",
     "ControllerResizeInfeasible",
-    "NodeResizePending",
     "NodeResizeInProgress",
     "NodeResizeInfeasible",
+    "NodeResizePending",
 )
 
 
 def _check_claim_status(new: Object, old: Object) -> Iterator[Cause]:
     """What a claim's resize has come to, by resource."""
+    status = new.get("status") or {}
+    yield from _check_amounts(status.get("capacity") or {}, "status.capacity")
+    path = "status.allocatedResources"
+    amounts = status.get("allocatedResources") or {}
+    for resource, amount in amounts.items():
+        problems = list(_check_claim_resource(resource, path))
+        yield from problems or _check_amounts({resource: amount}, path)
     path = "status.allocatedResourceStatuses"
-    states = (new.get("status") or {}).get("allocatedResourceStatuses") or {}
-    for resource, state in states.items():
+    for resource, state in (status.get("allocatedResourceStatuses") or {}).items():
         yield from _check_claim_resource(resource, path)
         if state not in _RESIZE_STATES:
             yield causes.unsupported(path, state, _RESIZE_STATES)
+
+
+def _check_amounts(amounts: Object, path: str) -> Iterator[Cause]:
+    for resource, amount in amounts.items():
+        if (size := quantity.parse(str(amount))).nano < 0:
+            why = "must be a valid resource quantity"
+            yield causes.invalid(f"{path}[{resource}]", size.nano // 10**9, why)
 
 
 def _check_claim_resource(resource: str, path: str) -> Iterator[Cause]:

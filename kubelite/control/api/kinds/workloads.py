@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from kubelite.control.api.wire.status import Cause
 
 Cells = list[Any]
+_RETENTION, _RETENTIONS = "persistentVolumeClaimRetentionPolicy", ("Retain", "Delete")
 _STRATEGY = "apps.v1.DeploymentStrategy"
 _DAEMON_STRATEGY = "apps.v1.DaemonSetUpdateStrategy"
 
@@ -227,6 +228,10 @@ def _check_stateful_set(obj: Object) -> Iterator[Cause]:
         why = "must be 'OrderedReady' or 'Parallel'"
         yield causes.invalid("spec.podManagementPolicy", spec.get("podManagementPolicy"), why)
     yield from _check_stateful_update(spec.get("updateStrategy") or {}, "spec.updateStrategy")
+    kept, path = spec.get("persistentVolumeClaimRetentionPolicy") or {}, "spec." + _RETENTION
+    for field in ("whenDeleted", "whenScaled"):
+        if kept.get(field) not in _RETENTIONS:
+            yield causes.unsupported(f"{path}.{field}", kept.get(field, ""), _RETENTIONS)
 
 
 def _check_new_stateful_set(obj: Object) -> Iterator[Cause]:
