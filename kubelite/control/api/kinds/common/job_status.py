@@ -77,15 +77,15 @@ def check(new: Object, old: Object) -> Iterator[Cause]:
 
 
 def _check_uncounted(uncounted: Object) -> Iterator[Cause]:
-    seen = set()
+    uids: set[str] = set()
     for field in ("succeeded", "failed"):
         for index, uid in enumerate(uncounted.get(field) or ()):
             path = f"status.uncountedTerminatedPods.{field}[{index}]"
             if not uid:
                 yield causes.invalid(path, uid, "must not be empty")
-            elif uid in seen:
+            elif uid in uids:
                 yield causes.duplicate(path, uid)
-            seen.add(uid)
+            uids.add(uid)
 
 
 def _check_end(job: _Versions) -> Iterator[Cause]:

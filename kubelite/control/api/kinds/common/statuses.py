@@ -31,12 +31,12 @@ def check_conditions(conditions: Iterable[Object], path: str) -> Iterator[Cause]
     """Conditions of the common form, ``meta/v1.Condition``: each type is there once, and says when
     and why.
     """
-    seen = set()
+    types: set[str] = set()
     for index, condition in enumerate(conditions):
         where, kind = f"{path}[{index}]", condition.get("type", "")
-        if kind in seen:
+        if kind in types:
             yield causes.duplicate(f"{where}.type", kind)
-        seen.add(kind)
+        types.add(kind)
         yield from _check_condition(condition, where)
 
 
