@@ -10,9 +10,11 @@ from __future__ import annotations
 import ipaddress
 import random
 import uuid
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from kubelite.control.api.kinds import service
+from kubelite.control.api.kinds.common.addresses import Network
 from kubelite.control.api.strategy.commit import remove
 from kubelite.control.api.wire import causes
 from kubelite.control.api.wire.documents import load, stored
@@ -26,14 +28,15 @@ if TYPE_CHECKING:
     from kubelite.control.api.wire.status import StatusError
     from kubelite.control.store.types import Change
 
-Network = ipaddress.IPv4Network
-NETWORK = Network("10.96.0.0/16")
+NETWORK = ipaddress.IPv4Network("10.96.0.0/16")
 PORTS = range(30000, 32768)
 _PORTS_PREFIX = "ranges/servicenodeports"
 _HEALTH_PORT = "healthCheckNodePort"
 _TRIES = 200
+IPV4, IPV6 = "IPv4", "IPv6"
+_FAMILY_LABEL = "ipaddress.kubernetes.io/ip-family"
 ADDRESS_LABELS = {
-    "ipaddress.kubernetes.io/ip-family": "IPv4",
+    _FAMILY_LABEL: IPV4,
     "ipaddress.kubernetes.io/managed-by": "ipallocator.k8s.io",
 }
 
@@ -47,8 +50,9 @@ async def allocate(attempt: Attempt) -> None:
     old_spec = (attempt.old or {}).get("spec", {})
     new_spec = {} if attempt.goes else attempt.obj.get("spec", {})
     if not attempt.goes:
-        _families(attempt, new_spec)
-        await _address(attempt, new_spec, old_spec)
+        ranges = await _ranges(attempt)
+        _families(attempt, new_spec, IPV6 in map(_family, ranges))
+        await _give_addresses(attempt, new_spec, old_spec, ranges)
         await _ports(attempt, new_spec, _ports_of(old_spec))
     for address in sorted(_addresses(old_spec) - _addresses(new_spec)):
         await _release(attempt, "ipaddresses", address)
@@ -108,7 +112,10 @@ def _ports_of(spec: Object) -> set[int]:
     return ports | ({spec[_HEALTH_PORT]} if spec.get(_HEALTH_PORT) else set())
 
 
-async def _address(attempt: Attempt, spec: Object, old: Object) -> None:
+async def _give_addresses(
+    attempt: Attempt, spec: Object, old: Object, ranges: list[Network]
+) -> None:
+    """One address of each family of the Service; those it has, it keeps."""
     if spec.get("type", "ClusterIP") == "ExternalName":
         for field in (
             "clusterIP",
@@ -119,48 +126,113 @@ async def _address(attempt: Attempt, spec: Object, old: Object) -> None:
         ):
             spec.pop(field, None)
         return
-    wanted = (
-        spec.get("clusterIP")
-        or next(iter(spec.get("clusterIPs") or ()), "")
-        or old.get("clusterIP", "")
-    )
-    if wanted in ("", "None") or wanted not in _addresses(old):
-        wanted = await _take_address(attempt, wanted) if wanted != "None" else wanted
-    spec["clusterIP"], spec["clusterIPs"] = wanted, [wanted]
+    first = _first_address(spec) or old.get("clusterIP", "")
+    wanted = [first, *(spec.get("clusterIPs") or ())[1:], ""]
+    if first == "None":
+        given = ["None"]
+    else:
+        given = [
+            address
+            if address in _addresses(old)
+            else await _take_address(attempt, address, family, ranges)
+            for address, family in zip(wanted, spec["ipFamilies"], strict=False)
+        ]
+    spec["clusterIP"], spec["clusterIPs"] = given[0], given
     spec.setdefault("internalTrafficPolicy", "Cluster")
 
 
-def _families(attempt: Attempt, spec: Object) -> None:
-    """The address families of a Service, where only IPv4 is given out. Raises StatusError 422.
+def _families(attempt: Attempt, spec: Object, is_dual: bool) -> None:
+    """The address families of a Service: those it asks for, by name or by an address, in that
+    order; both where its policy wants them and addresses of both are given out (``is_dual``).
+    Raises StatusError 422. After ``initIPFamilyFields``.
 
-    A headless Service without a selector takes both: its endpoints are somebody else's
-    (``initIPFamilyFields``).
+    A headless Service without a selector takes both: its endpoints are somebody else's.
     """
     if spec.get("type", "ClusterIP") == "ExternalName":
         return
-    first = spec.get("clusterIP") or next(iter(spec.get("clusterIPs") or ()), "")
-    given = spec.get("ipFamilies") or []
-    if first == "None" and not spec.get("selector"):
+    configured = (IPV4, IPV6) if is_dual else (IPV4,)
+    given = _asked_families(attempt, spec, configured)
+    if _first_address(spec) == "None" and not spec.get("selector"):
         policy = spec.setdefault("ipFamilyPolicy", "RequireDualStack")
-        both = [*given, *(family for family in ("IPv4", "IPv6") if family not in given)]
+        both = [*given, *(family for family in (IPV4, IPV6) if family not in given)]
         spec["ipFamilies"] = given or both[:1] if policy == "SingleStack" else both
         return
     wrong = [
         causes.invalid(f"spec.ipFamilies[{index}]", family, "not configured on this cluster")
         for index, family in enumerate(given)
-        if family != "IPv4"
+        if family not in configured
     ]
-    if spec.setdefault("ipFamilyPolicy", "SingleStack") == "RequireDualStack":
+    policy = spec.setdefault("ipFamilyPolicy", "SingleStack")
+    if policy == "RequireDualStack" and not is_dual:
         why = "this cluster is not configured for dual-stack services"
-        wrong.insert(0, causes.invalid("spec.ipFamilyPolicy", "RequireDualStack", why))
+        wrong.insert(0, causes.invalid("spec.ipFamilyPolicy", policy, why))
     if wrong:
         raise _refused(attempt, wrong)
-    spec["ipFamilies"] = given or ["IPv4"]
+    given = given or [IPV4]
+    if policy != "SingleStack":
+        given = [*given, *(family for family in configured if family not in given)]
+    spec["ipFamilies"] = given
 
 
-async def _take_address(attempt: Attempt, wanted: str) -> str:
+def _first_address(spec: Object) -> str:
+    return spec.get("clusterIP") or next(iter(spec.get("clusterIPs") or ()), "")
+
+
+def _asked_families(attempt: Attempt, spec: Object, configured: Sequence[str]) -> list[str]:
+    """The families that a Service names, and those of further addresses. Raises StatusError 422
+    where its policy does not fit to them.
+    """
+    wrong = list(_check_policy(attempt, spec))
+    given = list(spec.get("ipFamilies") or ())
+    asked = spec.get("clusterIPs") or list(filter(None, [spec.get("clusterIP")]))
+    for index, address in enumerate(asked):
+        family = _family_of(address)
+        if address == "None" or index < len(given):
+            continue
+        if family in configured:
+            given.append(family)
+        else:
+            why = f"{family} is not configured on this cluster"
+            wrong.append(causes.invalid(f"spec.clusterIPs[{index}]", asked, why))
+    if wrong:
+        raise _refused(attempt, wrong)
+    return given
+
+
+def _check_policy(attempt: Attempt, spec: Object) -> Iterator[Cause]:
+    """One family and two do not go together. Where an update changes the policy alone to that of
+    one, the second is given back (``trimFieldsForDualStackDowngrade``).
+    """
+    old, path = (attempt.old or {}).get("spec", {}), "spec.ipFamilyPolicy"
+    policy = spec.get("ipFamilyPolicy") or "SingleStack"
+    is_single = policy == "SingleStack"
+    fields = {"clusterIPs": "cluster IP", "ipFamilies": "IP family"}
+    if is_single and all(old.get(field) and spec.get(field) == old[field] for field in fields):
+        spec.update({field: old[field][:1] for field in fields})
+    for field, word in fields.items():
+        now, before = spec.get(field) or [], old.get(field) or []
+        if not is_single and len(before) == 2 and now == before[:1]:
+            why = f"must be 'SingleStack' to release the secondary {word}"
+            yield causes.invalid(path, policy, why)
+        elif is_single and len(now) == 2:
+            plural = "IP families" if word == "IP family" else "cluster IPs"
+            why = "must be 'RequireDualStack' or 'PreferDualStack' when multiple"
+            yield causes.invalid(path, policy, f"{why} {plural} are specified")
+
+
+def _family_of(address: str) -> str:
+    return IPV6 if ":" in address else IPV4
+
+
+def _family(network: Network) -> str:
+    return IPV6 if network.version == 6 else IPV4
+
+
+async def _take_address(
+    attempt: Attempt, wanted: str, family: str, every_range: list[Network]
+) -> str:
     """Takes the wanted address, or any free one for "". Raises StatusError 422, 500."""
-    ranges = await _ranges(attempt)
+    ranges = [network for network in every_range if _family(network) == family]
     if wanted:
         await _check_address(attempt, wanted, ranges)
         candidates = iter([wanted])
@@ -170,23 +242,23 @@ async def _take_address(attempt: Attempt, wanted: str) -> str:
         )
     for address in candidates:
         if await attempt.context.store.get("ipaddresses", "", address) is None:
+            labels = {**ADDRESS_LABELS, _FAMILY_LABEL: family}
             attempt.companions.append(
-                _taken(attempt, "ipaddresses", address, "networking.k8s.io/v1", "IPAddress")
+                _taken(attempt, "ipaddresses", address, "networking.k8s.io/v1", "IPAddress", labels)
             )
             return address
     raise internal("failed to allocate a serviceIP: range is full")
 
 
 async def _ranges(attempt: Attempt) -> list[Network]:
-    """The IPv4 ranges of all ServiceCIDRs that are not being deleted."""
+    """The ranges of all ServiceCIDRs that are not being deleted."""
     page = await attempt.context.store.page("servicecidrs")
     objects = [load(entry) for entry in page.entries]
     return [
-        ipaddress.IPv4Network(cidr)
+        ipaddress.ip_network(cidr)
         for obj in objects
         if not obj["metadata"].get("deletionTimestamp")
         for cidr in obj["spec"].get("cidrs") or ()
-        if ":" not in cidr
     ]
 
 
@@ -286,7 +358,14 @@ async def _take_port(attempt: Attempt, wanted: int, field: str) -> int:
     raise internal("failed to allocate a nodePort: range is full")
 
 
-def _taken(attempt: Attempt, prefix: str, name: str, version: str, kind: str) -> Change:
+def _taken(
+    attempt: Attempt,
+    prefix: str,
+    name: str,
+    version: str,
+    kind: str,
+    labels: Mapping[str, str] = ADDRESS_LABELS,
+) -> Change:
     """The change that takes an address or a port for the Service."""
     parent = {"resource": "services", "namespace": attempt.namespace, "name": attempt.name}
     record = {
@@ -296,7 +375,7 @@ def _taken(attempt: Attempt, prefix: str, name: str, version: str, kind: str) ->
             "name": name,
             "uid": str(uuid.uuid4()),
             "creationTimestamp": timestamp(),
-            "labels": dict(ADDRESS_LABELS),
+            "labels": dict(labels),
         },
         "spec": {"parentRef": parent},
     }

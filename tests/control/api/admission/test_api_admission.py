@@ -184,6 +184,50 @@ async def test_families_and_ports_that_services_share(tmp_path: Path) -> None:
         )
 
 
+async def test_a_second_range_gives_services_addresses_of_both_families(tmp_path: Path) -> None:
+    ranges = "/apis/networking.k8s.io/v1/servicecidrs"
+    both = {"ipFamilies": ["IPv6", "IPv4"], "ipFamilyPolicy": "RequireDualStack"}
+    async with cluster(tmp_path) as api:
+        before = (await api.create(SERVICES, service("old", ipFamilyPolicy="PreferDualStack"))).ok()
+        assert before["spec"]["ipFamilies"] == ["IPv4"]
+        metadata, spec = {"name": "ipv6"}, {"cidrs": ["fd00:10:96::/112"]}
+        body = {"kind": "ServiceCIDR", "apiVersion": "networking.k8s.io/v1"}
+        (await api.create(ranges, {**body, "metadata": metadata, "spec": spec})).ok()
+        single = (await api.create(SERVICES, service("single"))).ok()["spec"]
+        assert (single["ipFamilyPolicy"], single["ipFamilies"]) == ("SingleStack", ["IPv4"])
+        six = (await api.create(SERVICES, service("six", ipFamilies=["IPv6"]))).ok()["spec"]
+        assert six["clusterIPs"] == [six["clusterIP"]]
+        assert six["clusterIP"].startswith("fd00:10:96::")
+        made = (await api.create(SERVICES, service("both", **both))).ok()["spec"]
+        first, second = made["clusterIPs"]
+        assert (":" in first, ":" in second, made["clusterIP"]) == (True, False, first)
+        given = {"clusterIP": "fd00:10:96::77"}
+        asked = (await api.create(SERVICES, service("asked", **given))).ok()["spec"]
+        assert (asked["clusterIPs"], asked["ipFamilies"]) == (["fd00:10:96::77"], ["IPv6"])
+        for wrong, field in (
+            ({"ipFamilies": ["IPv4", "IPv6"]}, "spec.ipFamilyPolicy"),
+            ({"clusterIP": "fd00::1"}, "spec.clusterIPs"),
+            (given, "spec.clusterIPs"),
+        ):
+            refused = await api.create(SERVICES, service("x", **wrong))
+            assert [each["field"] for each in refused.value["details"]["causes"]] == [field]
+        addresses = "/apis/networking.k8s.io/v1/ipaddresses"
+        address = (await api.get(f"{addresses}/{second}")).ok()
+        assert address["metadata"]["labels"]["ipaddress.kubernetes.io/ip-family"] == "IPv4"
+        assert (await api.get(f"{addresses}/{first}")).code == 200
+        body = {"spec": {"ipFamilyPolicy": "SingleStack"}}
+        less = (await api.patch(f"{SERVICES}/both", body)).ok()["spec"]
+        assert (less["clusterIPs"], less["ipFamilies"]) == ([first], ["IPv6"])
+        assert (await api.get(f"{addresses}/{second}")).code == 404
+        body = {"spec": {"ipFamilyPolicy": "PreferDualStack"}}
+        more = (await api.patch(f"{SERVICES}/single", body)).ok()["spec"]
+        assert (more["clusterIPs"][0], more["ipFamilies"]) == (
+            single["clusterIP"],
+            ["IPv4", "IPv6"],
+        )
+        assert more["clusterIPs"][1].startswith("fd00:10:96::")
+
+
 async def test_new_namespaces_are_furnished(tmp_path: Path) -> None:
     async with cluster(tmp_path) as api:
         await api.create(
