@@ -19,12 +19,13 @@ from kubelite.node.dns.sockets import Sockets, open_sockets
 from kubelite.node.kubelet.act.facts import read_host_files
 from kubelite.node.network import announcements, bridge, names, nftables
 from kubelite.node.network.errors import NetworkError
+from kubelite.node.network.families import FAMILIES, IPV4, IPV6, Family
 from kubelite.node.network.netlink import RemovalWatch, watch_interfaces, watch_tables
 from kubelite.node.network.pod import PodNetwork
 from kubelite.node.network.resolver import is_loopback, parse
 from kubelite.node.proxy import netfilter, policy_rules, service_rules
 from kubelite.node.proxy.health_checks import HealthChecks
-from kubelite.node.proxy.policies import EGRESS, INGRESS, isolation, pod_facts
+from kubelite.node.proxy.policies import EGRESS, INGRESS, isolation, pod_addresses, pod_facts
 from kubelite.node.proxy.proxy import ServiceProxy
 from kubelite.node.proxy.services import (
     Endpoint,
@@ -74,9 +75,14 @@ class ClusterNetwork:
         self._policies = self._informers.of(POLICIES)
         self._namespaces = self._informers.of(NAMESPACES)
         self._pods = self._informers.of(PODS)
-        services, self._policy_table = _tables(pod_network.key)
-        self._proxy = ServiceProxy(services, nftables.run)
-        self._policy_content: policy_rules.Content | None = None  # there is no table yet
+        self._service_table, self._policy_table = _tables(pod_network.key)
+        self._proxies = [
+            ServiceProxy(self._service_table, nftables.run, family) for family in FAMILIES
+        ]
+        # None: there is no table yet.
+        self._policy_contents: dict[Family, policy_rules.Content | None]
+        self._policy_contents = dict.fromkeys(FAMILIES)
+        self._has_services, self._has_policies = {IPV4}, {IPV4}
         directory = Directory(self._services, self._slices, self._namespaces)
         self._dns = DnsServer(directory, Options(domain, _upstreams()))
         self._sockets = sockets
@@ -102,6 +108,7 @@ class ClusterNetwork:
         for informer in (self._policies, self._namespaces, self._pods):
             informer.add_handler(self._policy_input_changed)
         self._watch_kernel()
+        await self._find_tables()
         await self._apply()
 
     async def close(self) -> None:
@@ -125,7 +132,8 @@ class ClusterNetwork:
                 self._mark((namespace, name))
 
     def _policy_input_changed(self, old: Object | None, new: Object | None) -> None:
-        if len(self._policies) or self._policy_content is not policy_rules.EMPTY:
+        contents = [self._policy_contents[family] for family in self._has_policies]
+        if len(self._policies) or any(content != policy_rules.EMPTY for content in contents):
             self._policies_dirty = True
             self._wake.set()
 
@@ -142,7 +150,7 @@ class ClusterNetwork:
 
     def _removed(self, watch: RemovalWatch) -> None:
         objects, key = watch.removed(), self._pod_network.key
-        if objects & {self._proxy.table, self._policy_table, "*"}:
+        if objects & {self._service_table, self._policy_table, "*"}:
             self._tables_gone = True
             self._wake.set()
         if objects & {names.table(key), names.bridge(key), "*"}:
@@ -182,9 +190,8 @@ class ClusterNetwork:
             if tables_gone:
                 policies |= await self._restore_tables()
             if keys:
-                change = {key: self._frontends(key) for key in keys}
-                gone = await asyncio.to_thread(self._proxy.apply, change, self._local_addresses())
-                await asyncio.to_thread(netfilter.forget_udp, gone)
+                for proxy in self._proxies:
+                    await self._serve(proxy, keys)
                 await self._health_checks.update({key: self._health(key) for key in keys})
             await self._announce()
             if policies:
@@ -196,25 +203,53 @@ class ClusterNetwork:
             self._pods_cut_off |= cut_off
             raise
 
-    async def _restore_tables(self) -> bool:
-        """Makes the table of Services again if it is missing, which making it anew is told of as
-        well; returns whether that of policies is to be.
+    async def _find_tables(self) -> None:
+        """Learns which tables of IPv6 an earlier agent has left. Where nobody uses that family they
+        are not made: the kernel may not know it.
         """
-        if not await asyncio.to_thread(nftables.has_table, self._proxy.table):
-            _log.warning("the firewall table of the services was removed: it is made again")
-            await asyncio.to_thread(self._proxy.rebuild)
-        if await asyncio.to_thread(nftables.has_table, self._policy_table):
-            return False
-        _log.warning("the firewall table of the policies was removed: it is made again")
-        self._policy_content = None
-        return True
+        for table, used in (
+            (self._service_table, self._has_services),
+            (self._policy_table, self._has_policies),
+        ):
+            if await self._has_table(table, IPV6):
+                used.add(IPV6)
 
-    def _frontends(self, key: Key) -> Sequence[Frontend]:
+    async def _has_table(self, table: str, family: Family) -> bool:
+        return await asyncio.to_thread(nftables.has_table, table, family.nft)
+
+    async def _serve(self, proxy: ServiceProxy, keys: set[Key]) -> None:
+        """Serves what the Services ``keys`` are in the proxy's family."""
+        change = {key: self._frontends(key, proxy.family) for key in keys}
+        if any(change.values()):
+            self._has_services.add(proxy.family)
+        if proxy.family in self._has_services:
+            local = self._local_addresses(proxy.family)
+            gone = await asyncio.to_thread(proxy.apply, change, local)
+            await asyncio.to_thread(netfilter.forget_udp, gone, proxy.family)
+
+    async def _restore_tables(self) -> bool:
+        """Makes the tables of Services again that are missing, which making one anew is told of as
+        well; returns whether those of policies are to be.
+        """
+        for proxy in self._proxies:
+            used = proxy.family in self._has_services
+            if used and not await self._has_table(proxy.table, proxy.family):
+                _log.warning("the firewall table of the services was removed: it is made again")
+                await asyncio.to_thread(proxy.rebuild)
+        is_missing = False
+        for family in self._has_policies:
+            if not await self._has_table(self._policy_table, family):
+                _log.warning("the firewall table of the policies was removed: it is made again")
+                self._policy_contents[family] = None
+                is_missing = True
+        return is_missing
+
+    def _frontends(self, key: Key, family: Family) -> Sequence[Frontend]:
         service = self._services.get(*key)
         if service is None:
             return ()
         slices = self._slices.by_index("service", "/".join(key))
-        served = frontends(dict(service), [dict(part) for part in slices], self._node)
+        served = frontends(dict(service), [dict(part) for part in slices], self._node, family)
         if key == DNS_SERVICE and not slices:
             # The name server is this process; what the pods call leads to it.
             here = (Endpoint("127.0.0.1", self._dns_port),)
@@ -238,39 +273,50 @@ class ClusterNetwork:
             await asyncio.to_thread(announcements.announce, self._pod_network.key, addresses)
             self._announced = addresses
 
-    def _local_addresses(self) -> list[str]:
+    def _local_addresses(self, family: Family) -> list[str]:
         return [
             address
             for endpoint_slice in self._slices.by_index("endpoint node", self._node.name)
             for endpoint in endpoint_slice.get("endpoints") or ()
             if endpoint.get("nodeName") == self._node.name
-            for address in endpoint["addresses"]
-            if "." in address
+            for address in family.of(endpoint["addresses"])
         ]
 
     async def _apply_policies(self) -> None:
-        pods = pod_facts([dict(pod) for pod in self._pods.list()])
+        contents = {family: self._policies_of(family) for family in FAMILIES}
+        for family, content in contents.items():
+            if content != policy_rules.EMPTY:
+                self._has_policies.add(family)
+            if family in self._has_policies:
+                await self._hold(content, family)
+
+    def _policies_of(self, family: Family) -> policy_rules.Content:
+        pods = pod_facts([dict(pod) for pod in self._pods.list()], family)
         local = [
-            (pod.get("status") or {}).get("podIP", "")
+            address
             for pod in self._pods.by_index("node", self._node.name)
+            for address in family.of(pod_addresses(pod.get("status") or {}))
         ]
         namespaces = {
             space["metadata"]["name"]: space["metadata"].get("labels") or {}
             for space in self._namespaces.list()
         }
         policies = [dict(policy) for policy in self._policies.list()]
-        content = policy_rules.content(
-            isolation(INGRESS, policies, pods, namespaces, local),
-            isolation(EGRESS, policies, pods, namespaces, local),
+        return policy_rules.content(
+            isolation(INGRESS, policies, pods, namespaces, local, family),
+            isolation(EGRESS, policies, pods, namespaces, local, family),
             pods,
+            family,
         )
-        old = self._policy_content
-        commands = policy_rules.change(self._policy_table, old or policy_rules.EMPTY, content)
+
+    async def _hold(self, content: policy_rules.Content, family: Family) -> None:
+        table, old = self._policy_table, self._policy_contents[family]
+        commands = policy_rules.change(table, old or policy_rules.EMPTY, content, family)
         if old is None:  # in one transaction: no moment is without the policies
-            commands = policy_rules.table(self._policy_table) + commands
+            commands = policy_rules.table(table, family) + commands
         if commands:
             await asyncio.to_thread(nftables.run, commands)
-        self._policy_content = content
+        self._policy_contents[family] = content
 
 
 class Directory:
@@ -322,7 +368,13 @@ def remove_network(key: str) -> None:
     NativeError, OSError.
     """
     announcements.announce(key, ())
-    nftables.run("".join(map(service_rules.without_table, _tables(key))))
+    commands = [
+        service_rules.without_table(table, family)
+        for family in FAMILIES
+        for table in _tables(key)
+        if family is IPV4 or nftables.has_table(table, family.nft)
+    ]
+    nftables.run("".join(commands))
 
 
 def _tables(key: str) -> tuple[str, str]:

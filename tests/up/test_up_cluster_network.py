@@ -48,7 +48,7 @@ class Kernel:
             self.refusals -= 1
             raise FirewallRefused("planted")
         self.accepted.append(commands)
-        return "{}"
+        return '{"nftables": []}'
 
 
 @asynccontextmanager

@@ -33,11 +33,11 @@ def run(commands: str) -> str:
     return text
 
 
-def has_table(name: str) -> bool:
-    """Whether there is a table of family ``ip`` with this name. Raises NetworkError."""
+def has_table(name: str, family: str = "ip") -> bool:
+    """Whether there is a table of this family with this name. Raises NetworkError."""
     import json  # a command that starts one pod does not need it
 
-    listed = json.loads(run("list tables ip"))["nftables"]
+    listed = json.loads(run(f"list tables {family}"))["nftables"]
     return any(entry.get("table", {}).get("name") == name for entry in listed)
 
 

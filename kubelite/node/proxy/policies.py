@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from kubelite.lib.json import Object
+from kubelite.node.network.families import IPV4, Family
 from kubelite.objects.facts import labels
 from kubelite.objects.facts.labels import Selector
 
@@ -67,14 +68,14 @@ class Isolation(NamedTuple):
 INGRESS, EGRESS = "Ingress", "Egress"
 
 
-def pod_facts(pods: Iterable[Object]) -> list[PodFacts]:
-    """The pods that policies can be about: with an IPv4 address, alive, not on the host's
+def pod_facts(pods: Iterable[Object], family: Family = IPV4) -> list[PodFacts]:
+    """The pods that policies can be about: with an address of this family, alive, not on the host's
     network.
     """
     result = []
     for pod in pods:
         status, spec = pod.get("status") or {}, pod["spec"]
-        address = next((a for a in _addresses(status) if "." in a), "")
+        address = next(iter(family.of(pod_addresses(status))), "")
         if not address or spec.get("hostNetwork") or status.get("phase") in ("Succeeded", "Failed"):
             continue
         meta = pod["metadata"]
@@ -92,6 +93,7 @@ def isolation(
     pods: Sequence[PodFacts],
     namespaces: Mapping[str, Mapping[str, str]],
     local: Iterable[str],
+    family: Family = IPV4,
 ) -> Isolation:
     """How pods with a ``local`` address are isolated in one direction.
 
@@ -107,7 +109,7 @@ def isolation(
         if not subjects:
             continue
         key = _key(policy)
-        resolved[key] = Policy(key, tuple(_rules(direction, policy, pods, namespaces)))
+        resolved[key] = Policy(key, tuple(_rules(direction, policy, pods, namespaces, family)))
         for pod in subjects:
             selected.setdefault(pod.address, []).append(key)
     return Isolation(resolved, {address: tuple(keys) for address, keys in selected.items()})
@@ -136,12 +138,13 @@ def _rules(
     policy: Object,
     pods: Sequence[PodFacts],
     namespaces: Mapping[str, Mapping[str, str]],
+    family: Family,
 ) -> Iterable[Rule]:
     spec, own = policy["spec"], policy["metadata"]["namespace"]
     rules, peers = ("ingress", "from") if direction == INGRESS else ("egress", "to")
     for rule in spec.get(rules) or ():
         ports = tuple(map(_policy_port, rule.get("ports") or ()))
-        yield Rule(_peers(rule.get(peers) or (), own, pods, namespaces), ports)
+        yield Rule(_peers(rule.get(peers) or (), own, pods, namespaces, family), ports)
 
 
 def _peers(
@@ -149,6 +152,7 @@ def _peers(
     own_namespace: str,
     pods: Sequence[PodFacts],
     namespaces: Mapping[str, Mapping[str, str]],
+    family: Family,
 ) -> Peers:
     if not entries:
         return Peers(everybody=True)
@@ -156,7 +160,7 @@ def _peers(
     blocks = []
     for entry in entries:
         if block := entry.get("ipBlock"):
-            if "." in block["cidr"]:
+            if family.has(block["cidr"]):
                 blocks.append((block["cidr"], tuple(block.get("except") or ())))
             continue
         spaces = _namespaces(entry.get("namespaceSelector"), own_namespace, namespaces)
@@ -191,7 +195,8 @@ def _policy_port(entry: Object) -> Ports:
     return Ports(protocol, port, entry.get("endPort") or port)
 
 
-def _addresses(status: Object) -> list[str]:
+def pod_addresses(status: Object) -> list[str]:
+    """The addresses in a pod's status, one of each family at most."""
     return [entry["ip"] for entry in status.get("podIPs") or ()] or [status.get("podIP", "")]
 
 

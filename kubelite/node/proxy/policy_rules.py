@@ -1,5 +1,7 @@
 """The nftables table of a node's network policies: chains for policies, sets for their peers. Pure.
 
+There is one table for each family of addresses, both alike.
+
 A pod that comes or goes is an element of sets; only a policy that is written or changed is a chain.
 Direction by direction a packet meets
 
@@ -16,6 +18,7 @@ import zlib
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from kubelite.node.network.families import IPV4, Family
 from kubelite.node.proxy import service_rules
 from kubelite.node.proxy.policies import INGRESS, Isolation, PodFacts, Policy, Ports, Rule
 from kubelite.node.proxy.service_rules import Element, Elements
@@ -31,22 +34,23 @@ class Content(NamedTuple):
 
 EMPTY = Content({}, {}, {})
 _PREFIX = {"Ingress": "in", "Egress": "eg"}
-_ADDRESSES = "type ipv4_addr"
-_RECEIVERS = "type ipv4_addr . inet_proto . inet_service"
 
 
-def table(name: str) -> str:
+def table(name: str, family: Family = IPV4) -> str:
     """The table without policies, as nft commands that replace any table of that name."""
-    return f"add table ip {name}\ndelete table ip {name}\ntable ip {name} {{\n{_BASE}}}\n"
+    emptied = service_rules.without_table(name, family)
+    return f"{emptied}table {family.nft} {name} {{\n{_base(family)}}}\n"
 
 
-def content(ingress: Isolation, egress: Isolation, pods: Sequence[PodFacts]) -> Content:
+def content(
+    ingress: Isolation, egress: Isolation, pods: Sequence[PodFacts], family: Family = IPV4
+) -> Content:
     """What holds these policies. ``pods`` are all pods, whose named ports rules may refer to."""
     result = Content({}, {}, {})
     for direction, isolated in (("Ingress", ingress), ("Egress", egress)):
         prefix = _PREFIX[direction]
         for policy in isolated.policies.values():
-            _add_policy(result, direction, policy, isolated, pods)
+            _add_policy(result, direction, policy, isolated, pods, family)
         for address, keys in isolated.by_address.items():
             chain = f"{prefix}-pods-{_hash(' '.join(keys))}"
             jumps = [f"jump {_chain(prefix, key)}" for key in keys]
@@ -56,7 +60,7 @@ def content(ingress: Isolation, egress: Isolation, pods: Sequence[PodFacts]) -> 
     return result
 
 
-def change(name: str, old: Content, new: Content) -> str:
+def change(name: str, old: Content, new: Content, family: Family = IPV4) -> str:
     """Commands that turn ``old`` into ``new`` as one transaction.
 
     Sets and chains come first, empty; elements change once everything they name is there; what
@@ -67,14 +71,15 @@ def change(name: str, old: Content, new: Content) -> str:
     gone_chains = [key for key in old.chains if key not in new.chains]
     gone_sets = [key for key in old.sets if key not in new.sets]
     kept = {e: value for e, value in old.elements.items() if e.collection not in gone_sets}
-    lines = [f"add set ip {name} {key} {{ {kind}; }}" for key, kind in new_sets.items()]
-    lines += [f"add chain ip {name} {key}" for key in filled]
-    lines += [f"flush chain ip {name} {key}" for key in filled if key in old.chains]
-    lines += [f"add rule ip {name} {key} {rule}" for key, rules in filled.items() for rule in rules]
-    elements = service_rules.change(name, kept, new.elements)
-    last = [f"flush chain ip {name} {key}" for key in gone_chains]
-    last += [f"delete chain ip {name} {key}" for key in gone_chains]
-    last += [f"delete set ip {name} {key}" for key in gone_sets]
+    table = f"{family.nft} {name}"
+    lines = [f"add set {table} {key} {{ {kind}; }}" for key, kind in new_sets.items()]
+    lines += [f"add chain {table} {key}" for key in filled]
+    lines += [f"flush chain {table} {key}" for key in filled if key in old.chains]
+    lines += [f"add rule {table} {key} {rule}" for key, rules in filled.items() for rule in rules]
+    elements = service_rules.change(name, kept, new.elements, family)
+    last = [f"flush chain {table} {key}" for key in gone_chains]
+    last += [f"delete chain {table} {key}" for key in gone_chains]
+    last += [f"delete set {table} {key}" for key in gone_sets]
     return _lines(lines) + elements + _lines(last)
 
 
@@ -84,18 +89,20 @@ def _add_policy(
     policy: Policy,
     isolated: Isolation,
     pods: Sequence[PodFacts],
+    family: Family,
 ) -> None:
     chain = _chain(_PREFIX[direction], policy.key)
     lines: list[str] = []
     for number, rule in enumerate(policy.rules):
         label = f"{chain}-{number}"
         if rule.peers.addresses:
-            _add_set(result, f"{label}-peers", _ADDRESSES, sorted(rule.peers.addresses))
+            _add_set(result, f"{label}-peers", f"type {family.type}", sorted(rule.peers.addresses))
         if any(port.name for port in rule.ports):
             subjects = {a for a, keys in isolated.by_address.items() if policy.key in keys}
             named = _named_receivers(direction, rule, subjects, pods)
-            _add_set(result, f"{label}-ports", _RECEIVERS, named)
-        lines += _rule_lines(direction, rule, label)
+            receivers = f"type {family.type} . inet_proto . inet_service"
+            _add_set(result, f"{label}-ports", receivers, named)
+        lines += _rule_lines(direction, rule, label, family)
     result.chains[chain] = tuple(lines)
 
 
@@ -104,12 +111,12 @@ def _add_set(result: Content, name: str, kind: str, keys: Iterable[str]) -> None
     result.elements.update({Element(name, key): "" for key in keys})
 
 
-def _rule_lines(direction: str, rule: Rule, label: str) -> list[str]:
-    side = "ip saddr" if direction == INGRESS else "ip daddr"
+def _rule_lines(direction: str, rule: Rule, label: str, family: Family) -> list[str]:
+    side = f"{family.nft} {'saddr' if direction == INGRESS else 'daddr'}"
     return [
         " ".join(filter(None, (peer, port, "accept")))
         for peer in _peer_matches(rule, side, label)
-        for port in _port_matches(rule.ports, label)
+        for port in _port_matches(rule.ports, label, family)
     ]
 
 
@@ -123,12 +130,12 @@ def _peer_matches(rule: Rule, side: str, label: str) -> list[str]:
     return matches
 
 
-def _port_matches(ports: Sequence[Ports], label: str) -> list[str]:
+def _port_matches(ports: Sequence[Ports], label: str, family: Family) -> list[str]:
     if not ports:
         return [""]
     matches = [_range(port) for port in ports if not port.name]
     if any(port.name for port in ports):
-        matches.append(f"ip daddr . meta l4proto . th dport @{label}-ports")
+        matches.append(f"{family.nft} daddr . meta l4proto . th dport @{label}-ports")
     return matches
 
 
@@ -176,20 +183,22 @@ def _lines(lines: Sequence[str]) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-_BASE = """\
-  map ingress-pods { type ipv4_addr : verdict; }
-  map egress-pods { type ipv4_addr : verdict; }
-  set self { type ipv4_addr . ipv4_addr; }
-  chain egress {
+def _base(family: Family) -> str:
+    ip, address = family.nft, family.type
+    return f"""\
+  map ingress-pods {{ type {address} : verdict; }}
+  map egress-pods {{ type {address} : verdict; }}
+  set self {{ type {address} . {address}; }}
+  chain egress {{
     type filter hook forward priority 0
     ct state established,related accept
-    ip saddr . ip daddr @self accept
-    ip saddr vmap @egress-pods
-  }
-  chain ingress {
+    {ip} saddr . {ip} daddr @self accept
+    {ip} saddr vmap @egress-pods
+  }}
+  chain ingress {{
     type filter hook forward priority 1
     ct state established,related accept
-    ip saddr . ip daddr @self accept
-    ip daddr vmap @ingress-pods
-  }
+    {ip} saddr . {ip} daddr @self accept
+    {ip} daddr vmap @ingress-pods
+  }}
 """

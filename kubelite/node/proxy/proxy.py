@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from kubelite.node.network.errors import FirewallRefused
+from kubelite.node.network.families import IPV4, Family
 from kubelite.node.proxy import service_rules
 from kubelite.node.proxy.service_rules import Elements
 from kubelite.node.proxy.services import Endpoint, Frontend
@@ -40,14 +41,14 @@ class Served:
 
 
 class ServiceProxy:
-    """The Services of one node in the nftables table ``table``.
+    """The Services of one node in the nftables table ``table``, with their addresses of one family.
 
     ``run`` carries out nft commands as one transaction and returns JSON listings
     (:func:`kubelite.node.network.nftables.run`). Calls are made one at a time.
     """
 
-    def __init__(self, table: str, run: Callable[[str], str]) -> None:
-        self.table = table
+    def __init__(self, table: str, run: Callable[[str], str], family: Family = IPV4) -> None:
+        self.table, self.family = table, family
         self._run = run
         self._served: dict[Key, Served] = {}
         self._hairpin: Elements = {}
@@ -56,7 +57,7 @@ class ServiceProxy:
 
     def stop(self) -> None:
         """Removes the table. Raises NetworkError."""
-        self._run(service_rules.without_table(self.table))
+        self._run(service_rules.without_table(self.table, self.family))
 
     def apply(
         self, change: Mapping[Key, Sequence[Frontend]], local_addresses: Sequence[str]
@@ -73,7 +74,7 @@ class ServiceProxy:
         hairpin = service_rules.hairpin_elements(local_addresses)
         commands = self._commands(before, after, hairpin)
         if not self._has_table:
-            self._run(service_rules.table(self.table) + commands)
+            self._run(service_rules.table(self.table, self.family) + commands)
             self._has_table = True
         elif commands:
             self._commit(commands)
@@ -93,11 +94,12 @@ class ServiceProxy:
         """Makes the table again with everything it held. Raises NetworkError."""
         everything = _merged(self._served.values()) | self._hairpin
         self._run(
-            service_rules.table(self.table)
+            service_rules.table(self.table, self.family)
             + "".join(
-                service_rules.affinity_chain(self.table, seconds) for seconds in self._timeouts
+                service_rules.affinity_chain(self.table, seconds, self.family)
+                for seconds in self._timeouts
             )
-            + service_rules.change(self.table, {}, everything)
+            + service_rules.change(self.table, {}, everything, self.family)
         )
 
     def _commands(
@@ -110,13 +112,14 @@ class ServiceProxy:
             if frontend.affinity_seconds
         }
         chains = [
-            service_rules.affinity_chain(self.table, seconds)
+            service_rules.affinity_chain(self.table, seconds, self.family)
             for seconds in sorted(timeouts - self._timeouts)
         ]
         elements = service_rules.change(
             self.table,
             _merged(before.values()) | self._hairpin,
             _merged(after.values()) | hairpin,
+            self.family,
         )
         self._timeouts |= timeouts
         return "".join(chains) + elements
@@ -138,11 +141,13 @@ class ServiceProxy:
                 gone |= served.endpoints() - after[key].endpoints()
         if not gone:
             return
-        stale = service_rules.stale_affinity(
-            self._run(f"list map ip {self.table} affinity\n"), gone
-        )
+        listings = [
+            self._run(f"list map {self.family.nft} {self.table} {name}\n")
+            for name in service_rules.affinity_maps(self.family)
+        ]
+        stale = service_rules.stale_affinity(listings, gone)
         if stale:
-            self._run(service_rules.change(self.table, dict.fromkeys(stale, ""), {}))
+            self._run(service_rules.change(self.table, dict.fromkeys(stale, ""), {}, self.family))
 
 
 def _merged(services: Iterable[Served]) -> Elements:

@@ -1,5 +1,7 @@
 """The proxy's nftables table, and its content as elements of maps. Pure.
 
+There is one table for each family of addresses, both alike.
+
 The table is made once and its chains never change; a Service is elements, so that a change costs
 the same whatever the number of Services:
 
@@ -12,6 +14,8 @@ the same whatever the number of Services:
     node-hidden                protocol . port         the same, for node ports
     affinity-ids     address . protocol . port         -> number of a Service port with affinity
     affinity         client . number                   -> endpoint, learnt by the kernel, expires
+                     (IPv6: their hash -> address)
+    affinity-ports   IPv6: the same hash               -> port of the endpoint
     unserved         address . protocol . port         -> refuse or drop: there are no endpoints
     announced        address                           refuses what no Service serves there
     hairpin          address . address                 endpoints that may call themselves
@@ -23,10 +27,11 @@ have a slot each; more are spread over the next size, where some have one slot m
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 from kubelite.node.network import names
+from kubelite.node.network.families import IPV4, Family
 from kubelite.node.proxy.services import Endpoint, Frontend
 
 SIZES = (*range(1, 17), 32, 64, 128, 256, 512, 1024)
@@ -34,6 +39,7 @@ SIZES = (*range(1, 17), 32, 64, 128, 256, 512, 1024)
 INNER_OFFSET = SIZES[-1]
 MASQUERADE_MARK = 0x4000
 """The packet mark that kube-proxy uses for the same purpose."""
+_AFFINITY_MAPS = ("affinity", "affinity-ports")
 AFFINITY_MARK = 0x4B000000
 """The upper byte of a connection mark that names a Service port with affinity."""
 
@@ -49,29 +55,34 @@ Elements = dict[Element, str]
 """Elements with their values; the value of a set's element is empty."""
 
 
-def table(name: str) -> str:
+def table(name: str, family: Family = IPV4) -> str:
     """The whole table without elements, as nft commands that replace any table of that name."""
-    chains = "".join(_balancing_chains(size) for size in SIZES)
-    return (
-        f"add table ip {name}\ndelete table ip {name}\n"
-        f"table ip {name} {{\n{_COLLECTIONS}{chains}{_HOOKS}}}\n"
-    )
+    chains = "".join(_balancing_chains(size, family) for size in SIZES)
+    content = f"{_collections(family)}{chains}{_hooks(family)}"
+    return f"{without_table(name, family)}table {family.nft} {name} {{\n{content}}}\n"
 
 
-def without_table(name: str) -> str:
+def without_table(name: str, family: Family = IPV4) -> str:
     """Commands after which no table of that name exists."""
-    return f"add table ip {name}\ndelete table ip {name}\n"
+    return f"add table {family.nft} {name}\ndelete table {family.nft} {name}\n"
 
 
-def affinity_chain(name: str, seconds: int) -> str:
+def affinity_chain(name: str, seconds: int, family: Family = IPV4) -> str:
     """Commands that make the chain which remembers a client's endpoint for ``seconds``."""
-    remember = (
-        f"update @affinity {{ ct original ip saddr . ct mark timeout {seconds}s"
-        " : ip daddr . th dport }"
-    )
-    chain = f"ip {name} remember-{seconds}"
-    protocols = "meta l4proto { tcp, udp, sctp }"
-    return f"add chain {chain}\nflush chain {chain}\nadd rule {chain} {protocols} {remember}\n"
+    ip = family.nft
+    client = _client(family, "ct original ")
+    chain = f"{ip} {name} remember-{seconds}"
+    learnt = f"{ip} daddr . th dport" if family is IPV4 else f"{ip} daddr"
+    updates = [f"update @affinity {{ {client} timeout {seconds}s : {learnt} }}"]
+    if family is not IPV4:
+        updates.append(f"update @affinity-ports {{ {client} timeout {seconds}s : th dport }}")
+    rules = "".join(f"add rule {chain} {_PROTOCOLS} {update}\n" for update in updates)
+    return f"add chain {chain}\nflush chain {chain}\n{rules}"
+
+
+def affinity_maps(family: Family) -> tuple[str, ...]:
+    """The names of the maps that the kernel fills with clients that have affinity."""
+    return _AFFINITY_MAPS[:1] if family is IPV4 else _AFFINITY_MAPS
 
 
 def elements(frontends: Iterable[Frontend]) -> Elements:
@@ -90,7 +101,7 @@ def hairpin_elements(addresses: Iterable[str]) -> Elements:
     return {Element("hairpin", f"{address} . {address}"): "" for address in addresses}
 
 
-def change(name: str, old: Elements, new: Elements) -> str:
+def change(name: str, old: Elements, new: Elements, family: Family = IPV4) -> str:
     """Commands that turn ``old`` into ``new``: what goes first, then what comes, each collection
     once.
     """
@@ -99,31 +110,45 @@ def change(name: str, old: Elements, new: Elements) -> str:
     deletions = _by_collection(gone)
     additions = _by_collection(come)
     lines = [
-        f"delete element ip {name} {collection} {{ {', '.join(keys)} }}\n"
+        f"delete element {family.nft} {name} {collection} {{ {', '.join(keys)} }}\n"
         for collection, keys in deletions.items()
     ]
     for collection, keys in additions.items():
         pairs = (_pair(key, new[Element(collection, key)]) for key in keys)
-        lines.append(f"add element ip {name} {collection} {{ {', '.join(pairs)} }}\n")
+        lines.append(f"add element {family.nft} {name} {collection} {{ {', '.join(pairs)} }}\n")
     return "".join(lines)
 
 
-def stale_affinity(listing: str, gone: Iterable[Endpoint]) -> list[Element]:
-    """Learnt elements that lead to endpoints that are gone. ``listing`` is the JSON of ``list
-    map``.
+def stale_affinity(listings: Sequence[str], gone: Iterable[Endpoint]) -> list[Element]:
+    """Learnt elements that lead to endpoints that are gone. ``listings`` are the JSON of ``list
+    map`` for each of :func:`affinity_maps`.
 
-    An element is ``[{"elem": {"val": {"concat": [client, mark]}}}, {"concat": [address, port]}]``.
+    An element of IPv4 is ``[{"elem": {"val": {"concat": [client, mark]}}}, {"concat": [address,
+    port]}]``; those of IPv6 are ``[{"elem": {"val": hash}}, address]`` and the same with a port.
     """
+    lost = set(gone)
+    maps = [dict(_learnt(listing)) for listing in listings]
+    stale = []
+    for key, target in maps[0].items():
+        parts = target["concat"] if len(maps) == 1 else (target, maps[1].get(key))
+        if Endpoint(*parts) in lost:
+            stale += [Element(name, key) for name, _ in zip(_AFFINITY_MAPS, maps, strict=False)]
+    return stale
+
+
+def _learnt(listing: str) -> Iterator[tuple[str, Any]]:
+    """Keys, as nft writes them, and values."""
     import json  # only where a Service with affinity loses an endpoint
 
-    lost = set(gone)
-    stale = []
     for entry in json.loads(listing)["nftables"]:
-        for key, target in entry.get("map", {}).get("elem", ()):
-            client, mark = key.get("elem", {}).get("val", key)["concat"]
-            if Endpoint(*target["concat"]) in lost:
-                stale.append(Element("affinity", f"{client} . {mark}"))
-    return stale
+        for element, target in entry.get("map", {}).get("elem", ()):
+            key = (
+                element.get("elem", {}).get("val", element)
+                if isinstance(element, dict)
+                else element
+            )
+            parts = key["concat"] if isinstance(key, dict) else [key]
+            yield " . ".join(map(str, parts)), target
 
 
 def slots(endpoints: Sequence[Endpoint]) -> tuple[Endpoint, ...]:
@@ -208,23 +233,37 @@ def _pair(key: str, value: str) -> str:
     return f"{key} : {value}" if value else key
 
 
-_SERVICE_KEY = "ip daddr . meta l4proto . th dport"
 _NODE_KEY = "meta l4proto . th dport"
 _HIDE = f"meta mark set meta mark | {MASQUERADE_MARK:#x}"
 _PROTOCOLS = "meta l4proto { tcp, udp, sctp }"
 
 
-def _balancing_chains(size: int) -> str:
+def _service_key(family: Family) -> str:
+    return f"{family.nft} daddr . meta l4proto . th dport"
+
+
+def _client(family: Family, of_connection: str = "") -> str:
+    """Which client it is, and of which Service port. libnftables (1.0.6) ends the process where a
+    rule is to learn an IPv6 address joined with something; two clients with one hash share an
+    endpoint, which does no harm.
+    """
+    pair = f"{of_connection}{family.nft} saddr . ct mark"
+    return pair if family is IPV4 else f"jhash {pair} mod 4294967295 seed 0x4b"
+
+
+def _balancing_chains(size: int, family: Family) -> str:
     """The eight chains that pick one of ``size`` slots."""
-    text = ""
+    ip, text = family.nft, ""
     for kind, offset in (("lb", 0), ("inner", INNER_OFFSET)):
         for infix, key, targets, ids in (
-            ("", _SERVICE_KEY, "endpoints", "affinity-ids"),
+            ("", _service_key(family), "endpoints", "affinity-ids"),
             ("-node", _NODE_KEY, "node-endpoints", "node-affinity-ids"),
         ):
             slot = f"numgen random mod {size} offset {offset}"
-            pick = f"dnat ip to {key} . {slot} map @{targets}"
-            learnt = f"{_PROTOCOLS} dnat ip to ip saddr . ct mark map @affinity"
+            pick = f"dnat {ip} to {key} . {slot} map @{targets}"
+            client = _client(family)
+            learnt = f"{_PROTOCOLS} dnat {ip} to {client} map @affinity"
+            learnt += f" : {client} map @affinity-ports" if family is not IPV4 else ""
             mark = f"ct mark set {key} map @{ids}"
             text += _chain_text(f"{kind}{infix}-{size}", pick)
             text += _chain_text(f"{kind}{infix}-sticky-{size}", mark, learnt, pick)
@@ -235,60 +274,67 @@ def _chain_text(name: str, *rules: str) -> str:
     return f"  chain {name} {{\n" + "".join(f"    {rule}\n" for rule in rules) + "  }\n"
 
 
-_COLLECTIONS = """\
-  map services { type ipv4_addr . inet_proto . inet_service : verdict; }
-  map node-ports { type inet_proto . inet_service : verdict; }
-  map inner-services { type ipv4_addr . inet_proto . inet_service : verdict; }
-  map inner-node-ports { type inet_proto . inet_service : verdict; }
-  set hidden { type ipv4_addr . inet_proto . inet_service; }
-  set node-hidden { type inet_proto . inet_service; }
-  map unserved { type ipv4_addr . inet_proto . inet_service : verdict; }
-  map unserved-node-ports { type inet_proto . inet_service : verdict; }
-  map endpoints {
-    typeof ip daddr . meta l4proto . th dport . numgen random mod 1024 : ip daddr . th dport
-  }
-  map node-endpoints {
-    typeof meta l4proto . th dport . numgen random mod 1024 : ip daddr . th dport
-  }
-  map affinity-ids { type ipv4_addr . inet_proto . inet_service : mark; }
-  map node-affinity-ids { type inet_proto . inet_service : mark; }
-  map remember { type mark : verdict; }
-  map affinity {
-    type ipv4_addr . mark : ipv4_addr . inet_service
-    flags dynamic,timeout
-    timeout 3h
-  }
-  set hairpin { type ipv4_addr . ipv4_addr; }
-  set announced { type ipv4_addr; }
-  set restricted { type ipv4_addr . inet_proto . inet_service; }
-  set allowed {
-    type ipv4_addr . inet_proto . inet_service . ipv4_addr
+def _collections(family: Family) -> str:
+    ip, address = family.nft, family.type
+    client, learning = _client(family), "flags dynamic,timeout; timeout 3h;"
+    affinity = f"  map affinity {{ typeof {client} : {ip} daddr; {learning} }}\n"
+    affinity += f"  map affinity-ports {{ typeof {client} : th dport; {learning} }}\n"
+    if family is IPV4:
+        pair = f"{address} . mark : {address} . inet_service"
+        affinity = f"  map affinity {{ type {pair}; {learning} }}\n"
+    return f"""\
+  map services {{ type {address} . inet_proto . inet_service : verdict; }}
+  map node-ports {{ type inet_proto . inet_service : verdict; }}
+  map inner-services {{ type {address} . inet_proto . inet_service : verdict; }}
+  map inner-node-ports {{ type inet_proto . inet_service : verdict; }}
+  set hidden {{ type {address} . inet_proto . inet_service; }}
+  set node-hidden {{ type inet_proto . inet_service; }}
+  map unserved {{ type {address} . inet_proto . inet_service : verdict; }}
+  map unserved-node-ports {{ type inet_proto . inet_service : verdict; }}
+  map endpoints {{
+    typeof {ip} daddr . meta l4proto . th dport . numgen random mod 1024 : {ip} daddr . th dport
+  }}
+  map node-endpoints {{
+    typeof meta l4proto . th dport . numgen random mod 1024 : {ip} daddr . th dport
+  }}
+  map affinity-ids {{ type {address} . inet_proto . inet_service : mark; }}
+  map node-affinity-ids {{ type inet_proto . inet_service : mark; }}
+  map remember {{ type mark : verdict; }}
+{affinity}  set hairpin {{ type {address} . {address}; }}
+  set announced {{ type {address}; }}
+  set restricted {{ type {address} . inet_proto . inet_service; }}
+  set allowed {{
+    type {address} . inet_proto . inet_service . {address}
     flags interval
-  }
+  }}
 """
-_HOOKS = f"""\
+
+
+def _hooks(family: Family) -> str:
+    ip, key = family.nft, _service_key(family)
+    return f"""\
   chain refuse {{
     meta l4proto tcp reject with tcp reset
     reject
   }}
   chain dispatch {{
-    {_SERVICE_KEY} @hidden {_HIDE}
-    {_SERVICE_KEY} vmap @services
+    {key} @hidden {_HIDE}
+    {key} vmap @services
     fib daddr type != local return
     {_NODE_KEY} @node-hidden {_HIDE}
     {_NODE_KEY} vmap @node-ports
   }}
   chain dispatch-inner {{
-    {_SERVICE_KEY} vmap @inner-services
+    {key} vmap @inner-services
     fib daddr type local {_NODE_KEY} vmap @inner-node-ports
   }}
   chain unserved {{
-    ct state new {_SERVICE_KEY} vmap @unserved
+    ct state new {key} vmap @unserved
     ct state new fib daddr type local {_NODE_KEY} vmap @unserved-node-ports
   }}
   chain sources {{
     type filter hook prerouting priority -110
-    {_SERVICE_KEY} @restricted {_SERVICE_KEY} . ip saddr != @allowed drop
+    {key} @restricted {key} . {ip} saddr != @allowed drop
   }}
   chain arriving {{
     type nat hook prerouting priority -100
@@ -303,7 +349,7 @@ _HOOKS = f"""\
   chain input {{
     type filter hook input priority -1
     jump unserved
-    ct state new ip daddr @announced goto refuse
+    ct state new {ip} daddr @announced goto refuse
   }}
   chain forward {{
     type filter hook forward priority -1
@@ -320,6 +366,6 @@ _HOOKS = f"""\
   chain leaving {{
     type nat hook postrouting priority 99
     ct status dnat meta mark & {MASQUERADE_MARK:#x} == {MASQUERADE_MARK:#x} masquerade
-    ct status dnat ip saddr . ip daddr @hairpin masquerade
+    ct status dnat {ip} saddr . {ip} daddr @hairpin masquerade
   }}
 """

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from kubelite.lib.json import Object
+from kubelite.node.network.families import IPV4, Family
 from kubelite.objects.facts.load_balancers import announced_addresses, virtual_addresses
 
 DEFAULT_AFFINITY_SECONDS = 10800
@@ -54,19 +55,22 @@ class Frontend(NamedTuple):
     is_announced: bool = False
 
 
-def frontends(service: Object, slices: Sequence[Object], node: Node) -> list[Frontend]:
-    """Every address and port of a Service, with its endpoints as seen from ``node``.
+def frontends(
+    service: Object, slices: Sequence[Object], node: Node, family: Family = IPV4
+) -> list[Frontend]:
+    """Every address and port of a Service in one family, with its endpoints as seen from ``node``.
 
-    ``slices`` are the Service's EndpointSlices of family IPv4. Headless and ExternalName Services
-    have none: DNS alone serves them.
+    ``slices`` are the Service's EndpointSlices; those of the other family do not count. Headless
+    and ExternalName Services have none: DNS alone serves them.
     """
     spec = service["spec"]
-    if spec.get("type") == "ExternalName" or not _ipv4(spec.get("clusterIPs", ())):
+    addresses = [address for address in spec.get("clusterIPs", ()) if address != "None"]
+    if spec.get("type") == "ExternalName" or not family.of(addresses):
         return []
     return [
         frontend
         for port in spec.get("ports", ())
-        for frontend in _frontends_of_port(service, port, slices, node)
+        for frontend in _frontends_of_port(service, port, slices, node, family)
     ]
 
 
@@ -80,14 +84,17 @@ class Health(NamedTuple):
 def health_check(service: Object, slices: Sequence[Object], node: Node) -> Health | None:
     """What load balancers are told about a Service, or None.
 
-    Only LoadBalancer Services with external policy Local have one.
+    Only LoadBalancer Services with external policy Local have one. Endpoints count in the Service's
+    first family: those of a Service of both are in both.
     """
     port = service["spec"].get("healthCheckNodePort")
     if not port:
         return None
+    first = next(iter(service["spec"].get("ipFamilies") or ()), IPV4.name)
     on_node = {
         address
         for endpoint_slice in slices
+        if endpoint_slice.get("addressType") == first
         for endpoint in endpoint_slice.get("endpoints") or ()
         if endpoint.get("nodeName") == node.name and _is_ready(endpoint)
         for address in endpoint["addresses"]
@@ -96,10 +103,10 @@ def health_check(service: Object, slices: Sequence[Object], node: Node) -> Healt
 
 
 def _frontends_of_port(
-    service: Object, port: Object, slices: Sequence[Object], node: Node
+    service: Object, port: Object, slices: Sequence[Object], node: Node, family: Family
 ) -> list[Frontend]:
     spec = service["spec"]
-    behind = list(candidates(slices, port.get("name", "")))
+    behind = list(candidates(slices, port.get("name", ""), family))
     everywhere = choose(behind, node)
     on_node = choose([candidate for candidate in behind if candidate.node == node.name], None)
     internal = on_node if spec.get("internalTrafficPolicy") == "Local" else everywhere
@@ -116,11 +123,12 @@ def _frontends_of_port(
         inside=everywhere if external != everywhere else (),
     )
     cluster = shared._replace(endpoints=internal, masquerade=False, inside=())
-    result = [cluster._replace(address=address) for address in _ipv4(spec["clusterIPs"])]
-    result += [shared._replace(address=address) for address in _ipv4(spec.get("externalIPs") or ())]
-    ranges = tuple(spec.get("loadBalancerSourceRanges") or ())
+    result = [cluster._replace(address=address) for address in family.of(spec["clusterIPs"])]
+    external_addresses = family.of(spec.get("externalIPs") or ())
+    result += [shared._replace(address=address) for address in external_addresses]
+    ranges = tuple(family.of(spec.get("loadBalancerSourceRanges") or ()))
     announced = announced_addresses(service, node.name)
-    for address in _ipv4(virtual_addresses(service)):
+    for address in family.of(virtual_addresses(service)):
         is_announced = address in announced
         result.append(
             shared._replace(address=address, source_ranges=ranges, is_announced=is_announced)
@@ -159,10 +167,12 @@ def _near(ready: Sequence[Candidate], node: Node) -> Sequence[Candidate]:
     return ready
 
 
-def candidates(slices: Iterable[Object], port_name: str) -> Iterable[Candidate]:
-    """The endpoints of the Service port of that name, in IPv4 slices."""
+def candidates(
+    slices: Iterable[Object], port_name: str, family: Family = IPV4
+) -> Iterable[Candidate]:
+    """The endpoints of the Service port of that name, in slices of one family."""
     for endpoint_slice in slices:
-        if endpoint_slice.get("addressType") != "IPv4":
+        if endpoint_slice.get("addressType") != family.name:
             continue
         number = _port_number(endpoint_slice, port_name)
         if number is None:
@@ -170,7 +180,7 @@ def candidates(slices: Iterable[Object], port_name: str) -> Iterable[Candidate]:
         for endpoint in endpoint_slice.get("endpoints") or ():
             hints = endpoint.get("hints") or {}
             yield Candidate(
-                Endpoint(endpoint["addresses"][0], number),
+                Endpoint(family.of(endpoint["addresses"])[0], number),
                 endpoint.get("nodeName", ""),
                 _is_ready(endpoint),
                 _is_draining(endpoint),
@@ -202,7 +212,3 @@ def _affinity_seconds(spec: Object) -> int:
         return 0
     config = (spec.get("sessionAffinityConfig") or {}).get("clientIP") or {}
     return int(config.get("timeoutSeconds", DEFAULT_AFFINITY_SECONDS))
-
-
-def _ipv4(addresses: Iterable[str]) -> list[str]:
-    return [address for address in addresses if "." in address]

@@ -6,17 +6,25 @@ The model reads the objects only; the interpreter reads the elements only, as th
 
 from __future__ import annotations
 
+import ipaddress
 from typing import NamedTuple
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kubelite.node.network.families import FAMILIES, IPV4, IPV6
 from kubelite.node.proxy import service_rules
 from kubelite.node.proxy.service_rules import Element
 from kubelite.node.proxy.services import Node, frontends
 
 HERE, ZONE = "here", "a"
-CLUSTER, EXTERNAL, BALANCER = "10.96.0.1", "192.0.2.1", "192.0.2.2"
+CLUSTER, EXTERNAL, BALANCER = "cluster", "external", "balancer"
+ADDRESSES = {
+    IPV4: {CLUSTER: "10.96.0.1", EXTERNAL: "192.0.2.1", BALANCER: "192.0.2.2"},
+    IPV6: {CLUSTER: "fd00::1", EXTERNAL: "2001:db8::1", BALANCER: "2001:db8::2"},
+}
+PREFIXES = {IPV4: "10.0.0.", IPV6: "fd00:10::"}
+"""Of endpoints, by family; the rest is their number."""
 PORT, NODE_PORT, TARGET = 80, 30080, 8080
 
 
@@ -64,18 +72,27 @@ def objects(spec, endpoints):
         "spec": {
             **spec,
             "type": "LoadBalancer",
-            "clusterIPs": [CLUSTER],
-            "externalIPs": [EXTERNAL],
+            "clusterIPs": [ADDRESSES[family][CLUSTER] for family in FAMILIES],
+            "externalIPs": [ADDRESSES[family][EXTERNAL] for family in FAMILIES],
             "ports": [{"port": PORT, "protocol": "TCP", "nodePort": NODE_PORT}],
         },
-        "status": {"loadBalancer": {"ingress": [{"ip": BALANCER}]}},
+        "status": {
+            "loadBalancer": {
+                "ingress": [{"ip": ADDRESSES[family][BALANCER]} for family in FAMILIES]
+            }
+        },
     }
+    return service, [endpoint_slice(family, endpoints) for family in FAMILIES]
+
+
+def endpoint_slice(family, endpoints):
     found = []
     for number, (node, conditions, hints) in enumerate(endpoints):
-        entry = {"addresses": [f"10.0.0.{number}"], "nodeName": node, "conditions": conditions}
+        address = f"{PREFIXES[family]}{number}"
+        entry = {"addresses": [address], "nodeName": node, "conditions": conditions}
         found.append({**entry, "hints": hints} if hints else entry)
     ports = [{"name": "", "port": TARGET, "protocol": "TCP"}]
-    return service, [{"addressType": "IPv4", "ports": ports, "endpoints": found}]
+    return {"addressType": family.name, "ports": ports, "endpoints": found}
 
 
 # -- the model -------------------------------------------------------------------------------------
@@ -94,7 +111,7 @@ def usable(endpoints, *, with_hints):
     return set(ready)
 
 
-def expected(call, spec, endpoints):
+def expected(call, spec, endpoints, family):
     """What should become of a connection."""
     everywhere = usable(endpoints, with_hints=True)
     local = [e if e[0] == HERE else (e[0], NOWHERE, None) for e in endpoints]
@@ -105,10 +122,14 @@ def expected(call, spec, endpoints):
         keeps = spec["externalTrafficPolicy"] == "Local" and not call.is_inside
         hides = spec["externalTrafficPolicy"] == "Cluster"
     used = on_node if keeps else everywhere
-    addresses = frozenset(f"10.0.0.{number}" for number in used)
+    addresses = frozenset(canonical(f"{PREFIXES[family]}{number}") for number in used)
     if addresses:
         return Fate(addresses, is_hidden=hides)
     return Fate(addresses, "drop" if everywhere else "refuse")
+
+
+def canonical(address):
+    return str(ipaddress.ip_address(address))
 
 
 NOWHERE = {"ready": False, "serving": False, "terminating": False}
@@ -117,13 +138,13 @@ NOWHERE = {"ready": False, "serving": False, "terminating": False}
 # -- the interpreter -------------------------------------------------------------------------------
 
 
-def carried_out(elements, call):
+def carried_out(elements, call, family):
     """What the table does: the maps in the order of its chains."""
     if call.target == "node":
         key, prefix, services = f"tcp . {NODE_PORT}", "node-", "node-ports"
         unserved = "unserved-node-ports"
     else:
-        key, prefix, services = f"{call.target} . tcp . {PORT}", "", "services"
+        key, prefix, services = f"{ADDRESSES[family][call.target]} . tcp . {PORT}", "", "services"
         unserved = "unserved"
     for collection in (f"inner-{services}", services) if call.is_inside else (services,):
         if chain := elements.get(Element(collection, key)):
@@ -139,12 +160,12 @@ def carried_out(elements, call):
     return Fate(frozenset(), verdict.removeprefix("goto "))
 
 
-@given(SPECS, ENDPOINTS)
-def test_every_connection_meets_the_fate_that_the_documentation_says(spec, endpoints):
-    found = frontends(*objects(spec, endpoints), Node(HERE, ZONE))
+@given(SPECS, ENDPOINTS, st.sampled_from(FAMILIES))
+def test_every_connection_meets_the_fate_that_the_documentation_says(spec, endpoints, family):
+    found = frontends(*objects(spec, endpoints), Node(HERE, ZONE), family)
     elements = service_rules.elements(found)
     for call in CALLS:
-        assert carried_out(elements, call) == expected(call, spec, endpoints), call
+        assert carried_out(elements, call, family) == expected(call, spec, endpoints, family), call
 
 
 @given(SPECS, ENDPOINTS, ENDPOINTS)

@@ -194,5 +194,5 @@ def test_stale_affinity_is_what_leads_to_endpoints_that_are_gone():
         '"timeout": 9}}, {"concat": ["10.0.0.1", 80]}], [{"elem": {"val": {"concat": '
         '["10.0.0.8", 6]}}}, {"concat": ["10.0.0.2", 80]}]]}}]}'
     )
-    stale = service_rules.stale_affinity(listing, [Endpoint("10.0.0.2", 80)])
+    stale = service_rules.stale_affinity([listing], [Endpoint("10.0.0.2", 80)])
     assert [element.key for element in stale] == ["10.0.0.8 . 6"]
