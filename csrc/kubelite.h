@@ -41,14 +41,18 @@ int kl_shim_launch(int program, const char *argv, const char *envp, const int *f
 int kl_device_filter(int cgroup, const uint8_t *program, size_t size, kl_error *err);
 
 /* Makes sure that the bridge exists, is up and has the address; returns 1 when it was made now, 0
- * when it existed. IPv4 addresses are in host byte order, here and below. */
-int kl_net_bridge(const char *name, uint32_t address, uint32_t prefix, kl_error *err);
+ * when it existed. IPv4 addresses are in host byte order, here and below. Where `upper` is not NULL,
+ * everything that has an IPv4 address gets an IPv6 address beside it: these 12 bytes, then those of
+ * the IPv4 address, and a prefix as much shorter than its length. */
+int kl_net_bridge(const char *name, uint32_t address, uint32_t prefix, const uint8_t *upper,
+                  kl_error *err);
 
 /* The whole network of a pod: loopback, and `pod_name` in the namespace behind `netns` with address
  * and default route, its other end `host_name` a port of the bridge. An existing interface
  * `host_name` is replaced. Returns 0; on failure nothing of it stays. */
 int kl_net_attach(int netns, const char *bridge, const char *host_name, const char *pod_name,
-                  uint32_t address, uint32_t prefix, uint32_t gateway, kl_error *err);
+                  uint32_t address, uint32_t prefix, uint32_t gateway, const uint8_t *upper,
+                  kl_error *err);
 
 /* Limits what leaves an interface to rate bytes a second, and burst bytes at once; netns is a
  * descriptor of its network namespace, or -1 for the caller's. */
@@ -56,10 +60,12 @@ int kl_net_limit(int netns, const char *name, uint64_t rate, uint32_t burst, kl_
 
 /* Connects the host's end of an attached pod with the bridge again, as after the bridge was deleted
  * by somebody and made anew; returns 1, or 0 when there is no such interface. */
-int kl_net_plug(const char *bridge, const char *host_name, uint32_t address, kl_error *err);
+int kl_net_plug(const char *bridge, const char *host_name, uint32_t address, const uint8_t *upper,
+                kl_error *err);
 
 /* Undoes kl_net_attach; returns 1, or 0 when there was no such interface. */
-int kl_net_detach(const char *bridge, const char *host_name, uint32_t address, kl_error *err);
+int kl_net_detach(const char *bridge, const char *host_name, uint32_t address, const uint8_t *upper,
+                  kl_error *err);
 
 /* Removes an interface, and with one end of a pair the other; returns 1, or 0 when there was
  * none. */

@@ -20,6 +20,7 @@
 #include "kubelite.h"
 
 #define LOOPBACK_INDEX 1
+#define KL_NET_UPPER 12 /* bytes of an IPv6 address before those of the IPv4 address */
 /* How long an interface may take until it is operational, and how often that is asked. */
 #define OPERATIONAL_LOOKS 1000
 #define LOOK_NANOSECONDS 100000
@@ -28,8 +29,31 @@ struct pod_end {
     int netns;
     const char *name;
     uint32_t address, prefix, gateway;
-    uint32_t mtu; /* the bridge's */
+    const uint8_t *upper; /* of its IPv6 address, or NULL */
+    uint32_t mtu;         /* the bridge's */
 };
+
+/* An address as it is on the wire; an IPv6 address ends in the IPv4 address that it goes with. */
+struct wire_address {
+    uint8_t family, bits;
+    uint16_t size;
+    uint8_t bytes[16];
+};
+
+static struct wire_address ipv4_of(uint32_t address) {
+    const uint32_t wire = htonl(address);
+    struct wire_address result = {.family = AF_INET, .bits = 32, .size = sizeof wire};
+    memcpy(result.bytes, &wire, sizeof wire);
+    return result;
+}
+
+static struct wire_address ipv6_of(const uint8_t *upper, uint32_t address) {
+    const uint32_t wire = htonl(address);
+    struct wire_address result = {.family = AF_INET6, .bits = 128, .size = 16};
+    memcpy(result.bytes, upper, KL_NET_UPPER);
+    memcpy(result.bytes + KL_NET_UPPER, &wire, sizeof wire);
+    return result;
+}
 
 static int check_name(const char *name, kl_error *err) {
     size_t length = strlen(name);
@@ -70,9 +94,9 @@ static void put_hardware_address(struct nl_batch *batch, uint16_t attribute, uin
     nl_attr(batch, attribute, bytes, sizeof bytes);
 }
 
-/* No IPv6 link-local address: pods have IPv4 only, and each such address costs multicast joins and
- * solicitations. It has to be said while the interface is down. */
-static void put_no_ipv6_address(struct nl_batch *batch) {
+/* No IPv6 link-local address: pods need none to reach their gateway, and each such address costs
+ * multicast joins and solicitations. It has to be said while the interface is down. */
+static void put_no_link_local_address(struct nl_batch *batch) {
     size_t families = nl_nest(batch, IFLA_AF_SPEC), inet6 = nl_nest(batch, AF_INET6);
     nl_attr_u8(batch, IFLA_INET6_ADDR_GEN_MODE, IN6_ADDR_GEN_MODE_NONE);
     nl_unnest(batch, inet6);
@@ -93,28 +117,29 @@ static void add_up(struct nl_batch *batch, const char *step, int index, const ch
     nl_end(batch);
 }
 
-static void add_address(struct nl_batch *batch, int index, uint32_t address, uint32_t prefix) {
-    struct ifaddrmsg body = {
-        .ifa_family = AF_INET, .ifa_prefixlen = (uint8_t)prefix, .ifa_index = (uint32_t)index};
-    uint32_t wire = htonl(address);
+/* Nobody else has the address, so it is not looked for: an IPv6 address could not be used before. */
+static void add_address(struct nl_batch *batch, int index, struct wire_address address,
+                        uint32_t others) {
+    struct ifaddrmsg body = {.ifa_family = address.family,
+                             .ifa_prefixlen = (uint8_t)(address.bits - others),
+                             .ifa_flags = address.family == AF_INET6 ? IFA_F_NODAD : 0,
+                             .ifa_index = (uint32_t)index};
     nl_begin(batch, "add address", RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE, &body, sizeof body);
-    nl_attr(batch, IFA_LOCAL, &wire, sizeof wire);
-    nl_attr(batch, IFA_ADDRESS, &wire, sizeof wire);
+    nl_attr(batch, IFA_LOCAL, address.bytes, address.size);
+    nl_attr(batch, IFA_ADDRESS, address.bytes, address.size);
     nl_end(batch);
 }
 
-static void add_default_route(struct nl_batch *batch, int index, uint32_t gateway) {
-    struct rtmsg body = {
-        .rtm_family = AF_INET,
-        .rtm_table = RT_TABLE_MAIN,
-        .rtm_protocol = RTPROT_BOOT,
-        .rtm_scope = RT_SCOPE_UNIVERSE,
-        .rtm_type = RTN_UNICAST,
-        .rtm_flags = RTNH_F_ONLINK}; /* with a prefix of 32 no other route leads to the gateway */
-    uint32_t wire = htonl(gateway);
+static void add_default_route(struct nl_batch *batch, int index, struct wire_address gateway) {
+    struct rtmsg body = {.rtm_family = gateway.family,
+                         .rtm_table = RT_TABLE_MAIN,
+                         .rtm_protocol = RTPROT_BOOT,
+                         .rtm_scope = RT_SCOPE_UNIVERSE,
+                         .rtm_type = RTN_UNICAST,
+                         .rtm_flags = RTNH_F_ONLINK}; /* no other route leads to the gateway */
     nl_begin(batch, "add default route", RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, &body,
              sizeof body);
-    nl_attr(batch, RTA_GATEWAY, &wire, sizeof wire);
+    nl_attr(batch, RTA_GATEWAY, gateway.bytes, gateway.size);
     nl_attr_u32(batch, RTA_OIF, (uint32_t)index);
     nl_end(batch);
 }
@@ -159,6 +184,7 @@ static void put_bridge(struct nl_batch *batch) {
     nl_attr_u32(batch, IFLA_BR_FORWARD_DELAY, 0);
     nl_attr_u32(batch, IFLA_BR_STP_STATE, 0);
     nl_attr_u8(batch, IFLA_BR_NF_CALL_IPTABLES, 1);
+    nl_attr_u8(batch, IFLA_BR_NF_CALL_IP6TABLES, 1);
     nl_unnest(batch, data);
     nl_unnest(batch, info);
 }
@@ -175,21 +201,24 @@ static int bridge_create(int sock, const char *name, uint32_t address, kl_error 
 }
 
 static int bridge_complete(int sock, const char *name, uint32_t address, uint32_t prefix,
-                           kl_error *err) {
+                           const uint8_t *upper, kl_error *err) {
     int index = interface_index(sock, name);
     if (index == 0)
         return kl_fail(err, ENODEV, "find bridge", "%s", name);
     struct nl_batch batch = {0};
     begin_change(&batch, "set up bridge", index, name, 0);
     put_bridge(&batch);
-    put_no_ipv6_address(&batch);
+    put_no_link_local_address(&batch);
     nl_end(&batch);
     add_up(&batch, "bring up bridge", index, name);
-    add_address(&batch, index, address, prefix);
+    add_address(&batch, index, ipv4_of(address), 32 - prefix);
+    if (upper)
+        add_address(&batch, index, ipv6_of(upper, address), 32 - prefix);
     return nl_run(sock, &batch, name, err);
 }
 
-int kl_net_bridge(const char *name, uint32_t address, uint32_t prefix, kl_error *err) {
+int kl_net_bridge(const char *name, uint32_t address, uint32_t prefix, const uint8_t *upper,
+                  kl_error *err) {
     if (check_name(name, err) < 0 || check_prefix(prefix, err) < 0)
         return -1;
     SCOPED_FD sock = nl_open(err);
@@ -198,7 +227,7 @@ int kl_net_bridge(const char *name, uint32_t address, uint32_t prefix, kl_error 
     bool made = bridge_create(sock, name, address, err) == 0;
     if (!made && err->code != EEXIST)
         return -1;
-    return bridge_complete(sock, name, address, prefix, err) < 0 ? -1 : made;
+    return bridge_complete(sock, name, address, prefix, upper, err) < 0 ? -1 : made;
 }
 
 /* ---- pod ---- */
@@ -264,7 +293,7 @@ static void add_port_settings(struct nl_batch *batch, const char *host_name) {
         nl_attr_u8(batch, settings[i].attribute, settings[i].value);
     nl_unnest(batch, data);
     nl_unnest(batch, info);
-    put_no_ipv6_address(batch);
+    put_no_link_local_address(batch);
     nl_end(batch);
 }
 
@@ -280,28 +309,36 @@ static void add_forwarding_entry(struct nl_batch *batch, int port, uint32_t addr
     nl_end(batch);
 }
 
-/* The host never asks by ARP who has a pod's address, nor a pod who has its gateway's: another pod
- * could answer. */
-static void change_neighbour(struct nl_batch *batch, uint16_t type, int index, uint32_t address) {
+static void change_neighbour(struct nl_batch *batch, uint16_t type, int index,
+                             struct wire_address neighbour, uint32_t address) {
     const struct ndmsg body = {
-        .ndm_family = AF_INET, .ndm_ifindex = index, .ndm_state = NUD_PERMANENT};
-    const uint32_t wire = htonl(address);
+        .ndm_family = neighbour.family, .ndm_ifindex = index, .ndm_state = NUD_PERMANENT};
     const uint16_t flags = type == RTM_NEWNEIGH ? NLM_F_CREATE | NLM_F_REPLACE : 0;
     nl_begin(batch, "change neighbour", type, flags, &body, sizeof body);
-    nl_attr(batch, NDA_DST, &wire, sizeof wire);
+    nl_attr(batch, NDA_DST, neighbour.bytes, neighbour.size);
     if (type == RTM_NEWNEIGH)
         put_hardware_address(batch, NDA_LLADDR, address);
     nl_end(batch);
 }
 
+/* The host never asks by ARP or NDP who has a pod's address, nor a pod who has its gateway's:
+ * another pod could answer. */
+static void change_neighbours(struct nl_batch *batch, uint16_t type, int index, uint32_t address,
+                              const uint8_t *upper) {
+    change_neighbour(batch, type, index, ipv4_of(address), address);
+    if (upper)
+        change_neighbour(batch, type, index, ipv6_of(upper, address), address);
+}
+
 /* What the bridge knows of a port, besides its settings. */
-static int open_port(int sock, const char *host_name, int bridge, uint32_t address, kl_error *err) {
+static int open_port(int sock, const char *host_name, int bridge, uint32_t address,
+                     const uint8_t *upper, kl_error *err) {
     struct nl_batch entries = {0};
     const int port = interface_index(sock, host_name);
     if (port == 0)
         return kl_fail(err, ENODEV, "find interface", "%s", host_name);
     add_forwarding_entry(&entries, port, address);
-    change_neighbour(&entries, RTM_NEWNEIGH, bridge, address);
+    change_neighbours(&entries, RTM_NEWNEIGH, bridge, address, upper);
     add_up(&entries, "bring up veth", port, host_name);
     return nl_run(sock, &entries, host_name, err);
 }
@@ -313,7 +350,7 @@ static int attach_host_end(int sock, const char *host_name, int bridge, const st
     add_port_settings(&pair, host_name);
     if (nl_run(sock, &pair, host_name, err) < 0)
         return -1;
-    return open_port(sock, host_name, bridge, pod->address, err);
+    return open_port(sock, host_name, bridge, pod->address, pod->upper, err);
 }
 
 /* Whoever sends a router advertisement would become the pod's router, and any pod can:
@@ -352,12 +389,16 @@ static int attach_pod_end(const struct pod_end *pod, kl_error *err) {
     struct nl_batch batch = {0};
     add_up(&batch, "bring up loopback", LOOPBACK_INDEX, "lo");
     begin_change(&batch, "set up interface", index, pod->name, 0);
-    put_no_ipv6_address(&batch);
+    put_no_link_local_address(&batch);
     nl_end(&batch);
     add_up(&batch, "bring up interface", index, pod->name);
-    add_address(&batch, index, pod->address, pod->prefix);
-    add_default_route(&batch, index, pod->gateway);
-    change_neighbour(&batch, RTM_NEWNEIGH, index, pod->gateway);
+    add_address(&batch, index, ipv4_of(pod->address), 32 - pod->prefix);
+    add_default_route(&batch, index, ipv4_of(pod->gateway));
+    if (pod->upper) {
+        add_address(&batch, index, ipv6_of(pod->upper, pod->address), 32 - pod->prefix);
+        add_default_route(&batch, index, ipv6_of(pod->upper, pod->gateway));
+    }
+    change_neighbours(&batch, RTM_NEWNEIGH, index, pod->gateway, pod->upper);
     if (nl_run(sock, &batch, pod->name, err) < 0)
         return -1;
     return wait_until_operational(sock, &index, 1, pod->name, err);
@@ -370,8 +411,9 @@ static int wait_for_host_end(int sock, const char *host_name, int bridge, kl_err
 }
 
 int kl_net_attach(int netns, const char *bridge, const char *host_name, const char *pod_name,
-                  uint32_t address, uint32_t prefix, uint32_t gateway, kl_error *err) {
-    struct pod_end pod = {netns, pod_name, address, prefix, gateway, 0};
+                  uint32_t address, uint32_t prefix, uint32_t gateway, const uint8_t *upper,
+                  kl_error *err) {
+    struct pod_end pod = {netns, pod_name, address, prefix, gateway, upper, 0};
     if (check_name(bridge, err) < 0 || check_name(host_name, err) < 0 ||
         check_name(pod_name, err) < 0 || check_prefix(prefix, err) < 0)
         return -1;
@@ -430,7 +472,8 @@ int kl_net_limit(int netns, const char *name, uint64_t rate, uint32_t burst, kl_
     return nl_run(sock, &batch, name, err);
 }
 
-int kl_net_plug(const char *bridge, const char *host_name, uint32_t address, kl_error *err) {
+int kl_net_plug(const char *bridge, const char *host_name, uint32_t address, const uint8_t *upper,
+                kl_error *err) {
     if (check_name(bridge, err) < 0 || check_name(host_name, err) < 0)
         return -1;
     SCOPED_FD sock = nl_open(err);
@@ -446,7 +489,7 @@ int kl_net_plug(const char *bridge, const char *host_name, uint32_t address, kl_
     add_port_settings(&batch, host_name);
     if (nl_run(sock, &batch, host_name, err) < 0)
         return err->code == ENODEV ? 0 : -1;
-    if (open_port(sock, host_name, index, address, err) < 0 ||
+    if (open_port(sock, host_name, index, address, upper, err) < 0 ||
         wait_for_host_end(sock, host_name, index, err) < 0)
         return -1;
     return 1;
@@ -463,7 +506,8 @@ int kl_net_delete(const char *name, kl_error *err) {
     return err->code == ENODEV ? 0 : -1;
 }
 
-int kl_net_detach(const char *bridge, const char *host_name, uint32_t address, kl_error *err) {
+int kl_net_detach(const char *bridge, const char *host_name, uint32_t address, const uint8_t *upper,
+                  kl_error *err) {
     if (check_name(bridge, err) < 0 || check_name(host_name, err) < 0)
         return -1;
     SCOPED_FD sock = nl_open(err);
@@ -471,7 +515,7 @@ int kl_net_detach(const char *bridge, const char *host_name, uint32_t address, k
         return -1;
     const int index = interface_index(sock, bridge);
     struct nl_batch batch = {0};
-    change_neighbour(&batch, RTM_DELNEIGH, index, address);
+    change_neighbours(&batch, RTM_DELNEIGH, index, address, upper);
     if (index != 0 && nl_run(sock, &batch, host_name, err) < 0 && err->code != ENOENT)
         return -1;
     if (link_delete(sock, host_name, err) == 0)

@@ -17,7 +17,7 @@
 
 #include "error.h"
 
-#define NL_MESSAGES 8
+#define NL_MESSAGES 10
 
 struct nl_batch {
     size_t used, last;              /* bytes written; where the message being built starts */
@@ -25,7 +25,7 @@ struct nl_batch {
     bool full;                      /* something did not fit */
     bool waits;                     /* an interface that was asked about is not operational yet */
     const char *steps[NL_MESSAGES]; /* what each message does, for errors */
-    _Alignas(struct nlmsghdr) char bytes[1536];
+    _Alignas(struct nlmsghdr) char bytes[2048];
 };
 
 static inline void nl_put(struct nl_batch *batch, const void *data, size_t length) {

@@ -39,6 +39,12 @@ def _name(text: str) -> bytes:
     return data
 
 
+def _upper(upper: bytes) -> Any:
+    if len(upper) not in (0, 12):
+        raise ValueError(f"not the upper 12 bytes of an IPv6 address: {upper!r}")
+    return upper or _ffi.NULL
+
+
 def _strings(items: Sequence[str]) -> bytes:
     """NUL-separated strings, ended by an empty one."""
     for item in items:
@@ -87,23 +93,41 @@ def device_filter(cgroup: int, program: bytes) -> None:
     _check(_lib.kl_device_filter(cgroup, _ffi.from_buffer(program), len(program), err), err)
 
 
-def net_bridge(name: str, address: int, prefix: int) -> bool:
+def net_bridge(name: str, address: int, prefix: int, upper: bytes = b"") -> bool:
     """Makes sure that the bridge exists, is up and has the address (host byte order). True when it
     did not exist before.
+
+    Here and below, whatever has an IPv4 address gets an IPv6 address beside it where ``upper`` is
+    given: these 12 bytes, then those of the IPv4 address.
     """
     err = _ffi.new("kl_error *")
-    return bool(_check(_lib.kl_net_bridge(_name(name), address, prefix, err), err))
+    return bool(_check(_lib.kl_net_bridge(_name(name), address, prefix, _upper(upper), err), err))
 
 
 def net_attach(
-    netns: int, bridge: str, host_name: str, pod_name: str, address: int, prefix: int, gateway: int
+    netns: int,
+    bridge: str,
+    host_name: str,
+    pod_name: str,
+    address: int,
+    prefix: int,
+    gateway: int,
+    upper: bytes = b"",
 ) -> None:
     """Gives the network namespace behind ``netns`` its interface on the bridge, loopback, address
     and default route.
     """
     err = _ffi.new("kl_error *")
     code = _lib.kl_net_attach(
-        netns, _name(bridge), _name(host_name), _name(pod_name), address, prefix, gateway, err
+        netns,
+        _name(bridge),
+        _name(host_name),
+        _name(pod_name),
+        address,
+        prefix,
+        gateway,
+        _upper(upper),
+        err,
     )
     _check(code, err)
 
@@ -116,18 +140,20 @@ def net_limit(netns: int, name: str, rate: int, burst: int) -> None:
     _check(_lib.kl_net_limit(netns, _name(name), rate, burst, err), err)
 
 
-def net_plug(bridge: str, host_name: str, address: int) -> bool:
+def net_plug(bridge: str, host_name: str, address: int, upper: bytes = b"") -> bool:
     """Connects the host's end of an attached pod with a bridge that was made anew. False when there
     is no such interface.
     """
     err = _ffi.new("kl_error *")
-    return bool(_check(_lib.kl_net_plug(_name(bridge), _name(host_name), address, err), err))
+    made = _lib.kl_net_plug(_name(bridge), _name(host_name), address, _upper(upper), err)
+    return bool(_check(made, err))
 
 
-def net_detach(bridge: str, host_name: str, address: int) -> bool:
+def net_detach(bridge: str, host_name: str, address: int, upper: bytes = b"") -> bool:
     """Undoes :func:`net_attach`. False when there was no such interface."""
     err = _ffi.new("kl_error *")
-    return bool(_check(_lib.kl_net_detach(_name(bridge), _name(host_name), address, err), err))
+    gone = _lib.kl_net_detach(_name(bridge), _name(host_name), address, _upper(upper), err)
+    return bool(_check(gone, err))
 
 
 def net_delete(name: str) -> bool:

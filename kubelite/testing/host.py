@@ -47,6 +47,7 @@ def network_snapshot(key: str = "") -> Snapshot:
         *(f"route {route}" for route in _routes(key)),
         *(f"nftables table {table}" for table in _tables(key)),
         f"ip_forward {_text('/proc/sys/net/ipv4/ip_forward').strip()}",
+        f"IPv6 forwarding {_text('/proc/sys/net/ipv6/conf/all/forwarding').strip()}",
     ]
     return frozenset(entries)
 

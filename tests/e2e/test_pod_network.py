@@ -156,3 +156,23 @@ def test_no_helper_program_makes_the_network_or_the_mounts(world: World, tmp_pat
             for tool in ("ip", "mount", "nft", "nsenter", "umount", "iptables", "tc")
         )
     assert len(executed) <= 5, executed
+
+
+def test_pods_have_addresses_of_both_families_where_the_node_says_so(world: World) -> None:
+    world.root.mkdir()
+    (world.root / "node.json").write_text('{"dualStack": true}')
+    serve = "exec python3 -m http.server 8000 --bind :: --directory /etc"
+    field = {"fieldRef": {"fieldPath": "status.podIPs"}}
+    world.up(pod(serve, name="a", env=[{"name": "IPS", "valueFrom": field}]))
+    world.up(pod(SLEEP, name="b"))
+    status = world.get("a")["status"]
+    first, second = (entry["ip"] for entry in status["podIPs"])
+    assert (first, ":" in second) == (status["podIP"], True)
+    assert (
+        world.kl("pod", "exec", "a", "--", "sh", "-c", "echo $IPS").stdout == f"{first},{second}\n"
+    )
+    hosts = world.kl("pod", "exec", "a", "--", "cat", "/etc/hosts").stdout
+    assert [f"{address}\ta" in hosts for address in (first, second)] == [True, True]
+    for url in (f"http://{first}:8000/hostname", f"http://[{second}]:8000/hostname"):
+        assert from_pod(world, "b", url, container="c") == "a\n"
+        assert fetched(url) == "a\n"

@@ -726,7 +726,8 @@ def test_two_hundred_pods_are_made_and_deleted_at_once(
 
     def make(writer: int) -> None:
         for number in range(writer, len(spaces), writers):
-            lease = network.prepare(f"p{number}", f"default/p{number}")
+            has_both = number % 2 == 0
+            lease = network.prepare(f"p{number}", f"default/p{number}", dual_stack=has_both)
             network.attach(lease, spaces[number].fd)
 
     def delete(writer: int) -> None:
@@ -743,11 +744,19 @@ def test_two_hundred_pods_are_made_and_deleted_at_once(
         ports = {name for _, name in socket.if_nameindex() if name.startswith("kl-0a1b2c3d-")}
         assert ports == {names.port("0a1b2c3d", address) for address in addresses}
         assert len(ports) == len(held_leases(network)) == len(spaces)
+        assert len(neighbours("-6")) == len(spaces) // 2
+        assert len(neighbours("-4")) == len(spaces)
     in_children(writers, delete)
     assert held_leases(network) == []
     assert difference(before, network_snapshot()) == []
     for space in spaces:
         space.close()
+
+
+def neighbours(family: str) -> list[str]:
+    """What the host knows of its pods in the family ``-4`` or ``-6``."""
+    show = ["ip", family, "neigh", "show", "dev", "kl-0a1b2c3d", "nud", "permanent"]
+    return subprocess.run(show, check=True, capture_output=True, text=True).stdout.splitlines()
 
 
 def test_the_lock_is_free_when_a_call_has_come_back(network: PodNetwork, tmp_path: Path) -> None:

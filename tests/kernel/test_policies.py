@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from kubelite.core import native
 from kubelite.node.network import bridge, ipam, names, nftables
+from kubelite.node.network.families import FAMILIES, IPV4, Family
 from kubelite.node.network.pod import PodNetwork
 from kubelite.node.proxy import policy_rules, service_rules
 from kubelite.node.proxy.policies import (
@@ -31,6 +32,7 @@ from kubelite.node.proxy.policies import (
     pod_facts,
 )
 from kubelite.testing.netns import NetworkNamespace
+from tests.kernel import test_network_ipv6
 
 if os.geteuid() != 0:
     pytest.skip("network namespaces need root", allow_module_level=True)
@@ -51,42 +53,46 @@ PODS = {
 
 
 class Pod:
-    """A pod with a UDP socket on each port, from which it also sends."""
+    """A pod with a UDP socket on each port, from which it also sends. ``address`` is that of the
+    family in question.
+    """
 
-    def __init__(self, network: PodNetwork, key: tuple[str, str]) -> None:
+    def __init__(self, network: PodNetwork, key: tuple[str, str], family: Family) -> None:
         self.labels, self.main = PODS[key]
         self.key = key
         self.space = NetworkNamespace(loopback=False)
-        lease = network.prepare("-".join(key), "/".join(key), ())
-        network.attach(lease, self.space.fd)
-        self.address = lease.address
+        self.family = family
+        self.lease = network.prepare("-".join(key), "/".join(key), dual_stack=True)
+        network.attach(self.lease, self.space.fd)
+        (self.address,) = family.of(self.lease.addresses)
         self.sockets = {}
+        kind = socket.AF_INET if family is IPV4 else socket.AF_INET6
         with self.space.inside():
             for port in PORTS:
-                self.sockets[port] = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+                self.sockets[port] = socket.socket(kind, socket.SOCK_DGRAM)
                 self.sockets[port].bind(("", port))
-            self.sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            self.sender = socket.socket(kind, socket.SOCK_DGRAM)
 
     def document(self) -> dict:
         ports = [{"name": "main", "containerPort": self.main, "protocol": "UDP"}]
         return {
             "metadata": {"namespace": self.key[0], "name": self.key[1], "labels": self.labels},
             "spec": {"containers": [{"name": "c", "ports": ports}]},
-            "status": {"podIP": self.address, "podIPs": [{"ip": self.address}]},
+            "status": {"podIPs": [{"ip": address} for address in self.lease.addresses]},
         }
 
 
-@pytest.fixture(scope="module")
-def pods(tmp_path_factory) -> Iterator[list[Pod]]:
+@pytest.fixture(scope="module", params=FAMILIES, ids=lambda family: family.name)
+def pods(request, tmp_path_factory) -> Iterator[list[Pod]]:
     with NetworkNamespace() as space, space.inside():
         native.net_bridge("up0", ipam.number("192.0.2.1"), 24)
         run = tmp_path_factory.mktemp("run")
         network = PodNetwork(str(run), KEY, str(Path(run) / "lock"))
-        pods = [Pod(network, key) for key in PODS]
+        pods = [Pod(network, key, request.param) for key in PODS]
         assert bridge.load_netfilter() == ""
-        nftables.run(policy_rules.table(TABLE))
+        nftables.run(policy_rules.table(TABLE, request.param))
         yield pods
-        nftables.run(service_rules.without_table(TABLE))
+        nftables.run(service_rules.without_table(TABLE, request.param))
         network.remove_all()
 
 
@@ -219,10 +225,11 @@ def network_policies(draw):
 
 def with_blocks(policies, pods):
     """Blocks of addresses around the pods: the whole subnet, or without the first pod."""
-    subnet = f"{pods[0].address.rpartition('.')[0]}.0/24"
+    first, bits = pods[0].address, 32 if pods[0].family is IPV4 else 128
+    subnet = str(ipaddress.ip_network(f"{first}/{bits - 8}", strict=False))
     blocks = {
         "BLOCK": {"ipBlock": {"cidr": subnet}},
-        "BLOCK EXCEPT": {"ipBlock": {"cidr": subnet, "except": [f"{pods[0].address}/32"]}},
+        "BLOCK EXCEPT": {"ipBlock": {"cidr": subnet, "except": [f"{first}/{bits}"]}},
     }
     for policy in policies:
         for field, side in (("ingress", "from"), ("egress", "to")):
@@ -235,7 +242,8 @@ def with_blocks(policies, pods):
 
 
 def test_packets_pass_as_the_policies_say(pods):
-    facts = pod_facts(pod.document() for pod in pods)
+    family = pods[0].family
+    facts = pod_facts((pod.document() for pod in pods), family)
     local = [pod.address for pod in pods]
     state = {"content": policy_rules.EMPTY}
 
@@ -247,10 +255,10 @@ def test_packets_pass_as_the_policies_say(pods):
     @given(network_policies())
     def check(policies):
         policies = with_blocks(policies, pods)
-        ingress = isolation(INGRESS, policies, facts, NAMESPACES, local)
-        egress = isolation(EGRESS, policies, facts, NAMESPACES, local)
-        content = policy_rules.content(ingress, egress, facts)
-        commands = policy_rules.change(TABLE, state["content"], content)
+        ingress = isolation(INGRESS, policies, facts, NAMESPACES, local, family)
+        egress = isolation(EGRESS, policies, facts, NAMESPACES, local, family)
+        content = policy_rules.content(ingress, egress, facts, family)
+        commands = policy_rules.change(TABLE, state["content"], content, family)
         if commands:
             nftables.run(commands)
         state["content"] = content
@@ -259,7 +267,7 @@ def test_packets_pass_as_the_policies_say(pods):
 
     check()
     nftables.run(
-        policy_rules.change(TABLE, state["content"], policy_rules.EMPTY) or "list tables\n"
+        policy_rules.change(TABLE, state["content"], policy_rules.EMPTY, family) or "list tables\n"
     )
     everything = allowed(facts, Isolation({}, {}), Isolation({}, {}))
     assert len(everything) == len(pods) ** 2 * len(PORTS)
@@ -267,16 +275,18 @@ def test_packets_pass_as_the_policies_say(pods):
 
 
 def test_connections_that_stand_go_on_and_answers_pass(pods):
-    facts = pod_facts(pod.document() for pod in pods)
+    family = pods[0].family
+    facts = pod_facts((pod.document() for pod in pods), family)
     client, server = pods[1], pods[0]
+    kind = socket.AF_INET if family is IPV4 else socket.AF_INET6
     with server.space.inside():
-        listener = socket.create_server(("", 8080))
+        listener = socket.create_server((server.address, 8080), family=kind)
     with client.space.inside():
         stream = socket.create_connection((server.address, 8080), 2)
     deny = [{"metadata": {"namespace": "shop", "name": "deny"}, "spec": {"podSelector": {}}}]
     ingress = isolation(INGRESS, deny, facts, NAMESPACES, [pod.address for pod in pods])
-    content = policy_rules.content(ingress, Isolation({}, {}), facts)
-    nftables.run(policy_rules.change(TABLE, policy_rules.EMPTY, content))
+    content = policy_rules.content(ingress, Isolation({}, {}), facts, family)
+    nftables.run(policy_rules.change(TABLE, policy_rules.EMPTY, content, family))
     stream.sendall(b"still here")
     accepted, _ = listener.accept()
     accepted.settimeout(2)
@@ -285,7 +295,7 @@ def test_connections_that_stand_go_on_and_answers_pass(pods):
         socket.create_connection((server.address, 8080), 0.3)
     with server.space.inside(), pytest.raises(ConnectionRefusedError):
         socket.create_connection((pods[2].address, 9), 2)
-    nftables.run(policy_rules.change(TABLE, content, policy_rules.EMPTY))
+    nftables.run(policy_rules.change(TABLE, content, policy_rules.EMPTY, family))
     for each in (stream, accepted, listener):
         each.close()
 
@@ -293,11 +303,16 @@ def test_connections_that_stand_go_on_and_answers_pass(pods):
 def test_a_frame_that_a_pod_makes_by_hand_meets_the_policies(pods):
     """A pod with NET_RAW may know another's link-layer address, and need no router."""
     client, server = pods[1], pods[0]
-    frame = datagram(client.address, server.address, PORTS[0])
-    facts = pod_facts(pod.document() for pod in pods)
+    ends = (client.lease.address, server.lease.address)
+    if pods[0].family is IPV4:
+        frame = datagram(*ends, PORTS[0])
+    else:
+        frame = test_network_ipv6.datagram(ends, client.address, server.address, PORTS[0])
+    family = pods[0].family
+    facts = pod_facts((pod.document() for pod in pods), family)
     deny = [{"metadata": {"namespace": "shop", "name": "deny"}, "spec": {"podSelector": {}}}]
     ingress = isolation(INGRESS, deny, facts, NAMESPACES, [server.address])
-    content = policy_rules.content(ingress, Isolation({}, {}), facts)
+    content = policy_rules.content(ingress, Isolation({}, {}), facts, family)
     receiver = server.sockets[PORTS[0]]
     with client.space.inside():
         sender = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
@@ -305,11 +320,11 @@ def test_a_frame_that_a_pod_makes_by_hand_meets_the_policies(pods):
     with sender:
         sender.send(frame)
         assert select.select([receiver], [], [], 2)[0]
-        assert receiver.recv(10) == b"by hand"
-        nftables.run(policy_rules.change(TABLE, policy_rules.EMPTY, content))
+        assert receiver.recv(10).startswith(b"by hand")
+        nftables.run(policy_rules.change(TABLE, policy_rules.EMPTY, content, family))
         sender.send(frame)
         assert not select.select([receiver], [], [], 0.3)[0]
-        nftables.run(policy_rules.change(TABLE, content, policy_rules.EMPTY))
+        nftables.run(policy_rules.change(TABLE, content, policy_rules.EMPTY, family))
 
 
 def datagram(source: str, target: str, port: int) -> bytes:

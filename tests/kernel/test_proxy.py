@@ -38,13 +38,15 @@ class Backend:
     def __init__(self, network: PodNetwork, name: str) -> None:
         self.name = name
         self.space = NetworkNamespace(loopback=False)
-        lease = network.prepare(name, f"default/{name}", ())
+        lease = network.prepare(name, f"default/{name}", (), dual_stack=True)
         network.attach(lease, self.space.fd)
-        self.address = lease.address
+        self.address, self.ipv6 = lease.addresses
         with self.space.inside():
-            self._tcp = socket.create_server(("", 8080))
-            self._udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-            self._udp.bind(("", 8080))
+            both = {"family": socket.AF_INET6, "dualstack_ipv6": True}
+            self._tcp = socket.create_server(("::", 8080), **both)
+            self._udp = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+            self._udp.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+            self._udp.bind(("::", 8080))
         for serve in (self._serve_tcp, self._serve_udp):
             threading.Thread(target=serve, daemon=True).start()
 
@@ -55,7 +57,7 @@ class Backend:
             except OSError:
                 return
             with connection:
-                connection.sendall(f"{self.name} {peer[0]}".encode())
+                connection.sendall(f"{self.name} {peer[0].removeprefix('::ffff:')}".encode())
 
     def _serve_udp(self) -> None:
         while True:
@@ -80,7 +82,8 @@ def call(client: NetworkNamespace, address: str, port: int) -> tuple[str, str]:
 
 
 def ask(client: NetworkNamespace, address: str, port: int, source_port: int = 0) -> str:
-    with client.inside(), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with client.inside(), socket.socket(family, socket.SOCK_DGRAM) as sender:
         sender.settimeout(TIMEOUT)
         sender.bind(("", source_port))
         sender.sendto(b"?", (address, port))

@@ -48,13 +48,17 @@ def _packet(
     return _checked(_HEADER.pack(source, target, tag, 0) + chunk)
 
 
-def _raw() -> socket.socket:
-    return socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_SCTP)
+def _raw(family: int) -> socket.socket:
+    return socket.socket(family, socket.SOCK_RAW, socket.IPPROTO_SCTP)
 
 
-def _read(data: bytes) -> tuple[int, int, int, int, int, bytes]:
+def _payload(family: int, data: bytes) -> bytes:
+    """What follows the header of IPv4; raw sockets of IPv6 do not show theirs (ipv6(7))."""
+    return data[(data[0] & 15) * 4 :] if family == socket.AF_INET else data
+
+
+def _read(payload: bytes) -> tuple[int, int, int, int, int, bytes]:
     """Source and target port, verification tag, type of the chunk, its initiate tag, its cookie."""
-    payload = data[(data[0] & 15) * 4 :]
     source, target, tag, _ = _HEADER.unpack_from(payload)
     kind, _, length = _CHUNK.unpack_from(payload, _HEADER.size)
     at = _HEADER.size + _CHUNK.size
@@ -69,27 +73,34 @@ def _read(data: bytes) -> tuple[int, int, int, int, int, bytes]:
 class Server:
     """Answers every INIT to ``port`` in the caller's network namespace with ``name``."""
 
-    def __init__(self, port: int, name: str) -> None:
-        self._socket, self._port, self._name = _raw(), port, name
+    def __init__(self, port: int, name: str, family: int = socket.AF_INET) -> None:
+        self._socket, self._port, self._name = _raw(family), port, name
+        self._family = family
+        if family == socket.AF_INET6:
+            self._socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
 
     def serve(self) -> None:
         """Until closed."""
         while True:
             try:
-                data, (caller, _) = self._socket.recvfrom(2048)
-                source, target, _, kind, tag, _ = _read(data)
+                data, control, _, address = self._socket.recvmsg(2048, 256)
+                caller = address[0]
+                source, target, _, kind, tag, _ = _read(_payload(self._family, data))
                 if kind == _TYPE_INIT and target == self._port:
                     answer = _packet(
                         target, source, tag, _TYPE_INIT_ACK, 1, f"{self._name} {caller}".encode()
                     )
-                    self._answer(answer, caller, called=data[16:20])
+                    self._answer(answer, caller, data[16:20], control)
             except (OSError, struct.error):
                 return
 
-    def _answer(self, packet: bytes, caller: str, called: bytes) -> None:
+    def _answer(self, packet: bytes, caller: str, called: bytes, received: list) -> None:
         """From the address that was called: of several it is not always the nearest."""
         info = struct.pack("=i4s4x", 0, called)
         control = [(socket.IPPROTO_IP, _IP_PKTINFO, info)]
+        if self._family == socket.AF_INET6:
+            (info,) = (data for _, kind, data in received if kind == socket.IPV6_PKTINFO)
+            control = [(socket.IPPROTO_IPV6, socket.IPV6_PKTINFO, info[:16] + bytes(4))]
         self._socket.sendmsg([packet], control, 0, (caller, 0))
 
     def close(self) -> None:
@@ -100,13 +111,14 @@ def ask(address: str, port: int, timeout: float) -> str:
     """What the server at ``address`` says of itself and its caller. Raises TimeoutError."""
     source, tag = random.randrange(20000, 30000), random.randrange(1, 1 << 32)
     ends = time.monotonic() + timeout
-    with _raw() as raw:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with _raw(family) as raw:
         raw.connect((address, 0))
         raw.send(_packet(source, port, 0, _TYPE_INIT, tag))
         while (left := ends - time.monotonic()) > 0:
             raw.settimeout(left)
             try:
-                found = _read(raw.recv(2048))
+                found = _read(_payload(family, raw.recv(2048)))
             except struct.error:
                 continue
             if found[1] == source and found[2] == tag and found[3] == _TYPE_INIT_ACK:

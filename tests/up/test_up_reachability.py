@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from kubelite.client.client import Client
-from kubelite.client.resources import ENDPOINT_SLICES, SERVICES
+from kubelite.client.resources import ENDPOINT_SLICES, SERVICES, GroupVersionResource
 from kubelite.core import native
 from kubelite.node.network import ipam, names, nftables
 from kubelite.node.network.pod import PodNetwork
@@ -36,8 +36,14 @@ if os.geteuid() != 0:
     pytest.skip("network namespaces need root", allow_module_level=True)
 
 UPLINK, NEIGHBOUR, POOL, VIP = "192.0.2.1", "192.0.2.9", "192.0.2.77", "10.96.0.77"
+UPPER = bytes.fromhex("20010db80000000000000000")
+"""Of IPv6 addresses on the uplink; the rest is that of the IPv4 address."""
+UPLINK6, NEIGHBOUR6, POOL6 = "2001:db8::c000:201", "2001:db8::c000:209", "2001:db8:77::77"
+VIP6 = "fd00:10:96::77"
 KEY = "0b1c2d3e"
+SERVICE_CIDRS = GroupVersionResource("networking.k8s.io", "v1", "servicecidrs")
 PROTOCOLS = ("tcp", "udp", "sctp")
+FAMILIES = ("IPv4", "IPv6")
 PORT, HOST_PORT, NODE_PORT, SERVICE_PORT = 8080, 9000, 30077, 80
 PATIENCE = 20.0
 WAYS = [
@@ -55,11 +61,15 @@ class Speaker:
     def __init__(self, name: str, space: NetworkNamespace) -> None:
         self.name, self.space = name, space
         with space.inside():
-            self._tcp = socket.create_server(("", PORT), backlog=256)
-            self._udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-            self._udp.bind(("", PORT))
-            self._sctp = sctp.Server(PORT, name)
-            for serve in (self._serve_tcp, self._serve_udp, self._sctp.serve):
+            both = {"family": socket.AF_INET6, "dualstack_ipv6": True}
+            self._tcp = socket.create_server(("::", PORT), **both, backlog=256)
+            self._udp = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+            self._udp.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+            self._udp.bind(("::", PORT))
+            families = (socket.AF_INET, socket.AF_INET6)
+            self._sctp = [sctp.Server(PORT, name, family) for family in families]
+            serving = [server.serve for server in self._sctp]
+            for serve in (self._serve_tcp, self._serve_udp, *serving):
                 threading.Thread(target=serve, daemon=True).start()
 
     def _serve_tcp(self) -> None:
@@ -86,7 +96,8 @@ class Speaker:
                 if protocol == "sctp":
                     said = sctp.ask(address, port, timeout)
                 elif protocol == "udp":
-                    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+                    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+                    with socket.socket(family, socket.SOCK_DGRAM) as sender:
                         sender.settimeout(timeout)
                         sender.sendto(b"?", (address, port))
                         said = sender.recv(100).decode()
@@ -99,7 +110,7 @@ class Speaker:
 
     def close(self) -> None:
         self._tcp.shutdown(socket.SHUT_RDWR)
-        for server in (self._tcp, self._udp, self._sctp):
+        for server in (self._tcp, self._udp, *self._sctp):
             server.close()
 
 
@@ -109,18 +120,18 @@ class Machine:
     def __init__(self, pods: PodNetwork, api: Served) -> None:
         self.pods, self.server, self.client = pods, api.server, api.client
         self.speakers: dict[str, Speaker] = {}
-        self.addresses: dict[str, str] = {}
+        self.addresses: dict[str, dict[str, str]] = {}
         self._stop: Callable[[], Any] | None = None
 
     def add_pod(self, name: str, *ports: HostPort) -> None:
         space = NetworkNamespace(loopback=False)
-        lease = self.pods.prepare(name, f"default/{name}", ports)
+        lease = self.pods.prepare(name, f"default/{name}", ports, dual_stack=True)
         self.pods.attach(lease, space.fd)
-        self.add(name, space, lease.address)
+        self.add(name, space, *lease.addresses)
 
-    def add(self, name: str, space: NetworkNamespace, address: str) -> None:
+    def add(self, name: str, space: NetworkNamespace, *addresses: str) -> None:
         self.speakers[name] = Speaker(name, space)
-        self.addresses[name] = address
+        self.addresses[name] = dict(zip(FAMILIES, addresses, strict=True))
 
     async def start_network(self) -> None:
         network = ClusterNetwork(self.client, Node("here"), self.pods, "cluster.local")
@@ -141,22 +152,30 @@ class Machine:
     async def unreachable(self, timeout: float = 2.0) -> list[str]:
         """The ways on which nobody, or the wrong one, answers."""
         tries = [
-            (f"{caller} to {target} by {protocol}", self._try(caller, target, protocol, timeout))
+            (
+                f"{caller} to {target} by {protocol} over {family}",
+                self._try(caller, target, protocol, family, timeout),
+            )
             for caller, target in WAYS
             for protocol in PROTOCOLS
+            for family in FAMILIES
         ]
         results = await asyncio.gather(*(attempt for _, attempt in tries))
         return [way for (way, _), is_right in zip(tries, results, strict=True) if not is_right]
 
-    async def _try(self, caller: str, target: str, protocol: str, timeout: float) -> bool:
+    async def _try(
+        self, caller: str, target: str, protocol: str, family: str, timeout: float
+    ) -> bool:
+        is_4 = family == "IPv4"
+        uplink = UPLINK if is_4 else UPLINK6
         ways = {
-            "pod": (self.addresses["self"], PORT),
-            "cluster ip": (VIP, SERVICE_PORT),
-            "host port": (UPLINK, HOST_PORT),
-            "node port": (UPLINK, NODE_PORT),
-            "load balancer": (POOL, SERVICE_PORT),
+            "pod": (self.addresses["self"][family], PORT),
+            "cluster ip": (VIP if is_4 else VIP6, SERVICE_PORT),
+            "host port": (uplink, HOST_PORT),
+            "node port": (uplink, NODE_PORT),
+            "load balancer": (POOL if is_4 else POOL6, SERVICE_PORT),
         }
-        address, port = ways.get(target) or (self.addresses[target], PORT)
+        address, port = ways.get(target) or (self.addresses[target][family], PORT)
         wanted = "self" if target in ways else target
         speaker = self.speakers[caller]
         answer = await asyncio.to_thread(speaker.ask, protocol, address, port, timeout)
@@ -174,8 +193,9 @@ class Machine:
 @pytest.fixture
 def host() -> Iterator[NetworkNamespace]:
     with NetworkNamespace() as space, space.inside():
-        native.net_bridge("up0", ipam.number(UPLINK), 24)
-        subprocess.run(["ip", "route", "add", "default", "via", NEIGHBOUR], check=True)
+        native.net_bridge("up0", ipam.number(UPLINK), 24, UPPER)
+        for gateway in (NEIGHBOUR, NEIGHBOUR6):
+            subprocess.run(["ip", "route", "add", "default", "via", gateway], check=True)
         before = network_snapshot()
         yield space
         assert difference(before, network_snapshot()) == []
@@ -184,9 +204,8 @@ def host() -> Iterator[NetworkNamespace]:
 @pytest.fixture
 def outside(host: NetworkNamespace) -> Iterator[NetworkNamespace]:
     with NetworkNamespace() as space:
-        native.net_attach(
-            space.fd, "up0", "up0-1", "eth0", ipam.number(NEIGHBOUR), 24, ipam.number(UPLINK)
-        )
+        ends = (ipam.number(NEIGHBOUR), 24, ipam.number(UPLINK))
+        native.net_attach(space.fd, "up0", "up0-1", "eth0", *ends, UPPER)
         yield space
         native.net_delete("up0-1")
 
@@ -196,12 +215,14 @@ async def machine(
     path: Path, host: NetworkNamespace, outside: NetworkNamespace
 ) -> AsyncIterator[Machine]:
     pods = PodNetwork(str(path), KEY, str(path / "lock"))
-    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(len(WAYS) * 3 + 8))
+    asyncio.get_running_loop().set_default_executor(
+        ThreadPoolExecutor(len(WAYS) * len(PROTOCOLS) * len(FAMILIES) + 8)
+    )
     async with served(path) as world:
         node = Machine(pods, world)
         try:
-            node.add("host", host, UPLINK)
-            node.add("neighbour", outside, NEIGHBOUR)
+            node.add("host", host, UPLINK, UPLINK6)
+            node.add("neighbour", outside, NEIGHBOUR, NEIGHBOUR6)
             node.speakers["outside"] = node.speakers["neighbour"]
             node.add_pod("other")
             host_ports = [
@@ -220,8 +241,10 @@ async def machine(
             pods.remove_all()
 
 
-async def create_objects(client: Client, address: str) -> None:
-    """A Service of type LoadBalancer with one endpoint."""
+async def create_objects(client: Client, addresses: dict[str, str]) -> None:
+    """A Service of type LoadBalancer and of both families, with one endpoint."""
+    metadata, ranges = {"name": "ipv6"}, {"cidrs": ["fd00:10:96::/112"]}
+    await client.create(SERVICE_CIDRS, {"metadata": metadata, "spec": ranges})
     metadata = {"name": "web", "namespace": "default"}
     ports = [
         {
@@ -232,19 +255,23 @@ async def create_objects(client: Client, address: str) -> None:
         }
         for protocol in PROTOCOLS
     ]
-    spec = {"type": "LoadBalancer", "clusterIP": VIP, "ports": ports}
+    spec = {"type": "LoadBalancer", "clusterIP": VIP, "clusterIPs": [VIP, VIP6], "ports": ports}
+    spec["ipFamilyPolicy"] = "RequireDualStack"
     await client.create(SERVICES, {"metadata": metadata, "spec": spec})
     said = {"metadata": {"annotations": {ANNOUNCED_BY: "here"}}}
-    said["status"] = {"loadBalancer": {"ingress": [{"ip": POOL, "ipMode": "VIP"}]}}
+    ingress = [{"ip": address, "ipMode": "VIP"} for address in (POOL, POOL6)]
+    said["status"] = {"loadBalancer": {"ingress": ingress}}
     await client.patch(SERVICES, "web", said, "default", kind="merge", sub="status")
-    endpoint = {"addresses": [address], "nodeName": "here", "conditions": {"ready": True}}
-    body = {
-        "metadata": {**metadata, "labels": {"kubernetes.io/service-name": "web"}},
-        "addressType": "IPv4",
-        "ports": [{"name": p, "protocol": p.upper(), "port": PORT} for p in PROTOCOLS],
-        "endpoints": [endpoint],
-    }
-    await client.create(ENDPOINT_SLICES, body)
+    labels = {"kubernetes.io/service-name": "web"}
+    for family, address in addresses.items():
+        endpoint = {"addresses": [address], "nodeName": "here", "conditions": {"ready": True}}
+        body = {
+            "metadata": {"name": f"web-{family.lower()}", "namespace": "default", "labels": labels},
+            "addressType": family,
+            "ports": [{"name": p, "protocol": p.upper(), "port": PORT} for p in PROTOCOLS],
+            "endpoints": [endpoint],
+        }
+        await client.create(ENDPOINT_SLICES, body)
 
 
 async def restart_agent(node: Machine) -> None:
@@ -269,7 +296,7 @@ async def delete_everything_while_the_agent_is_gone(node: Machine) -> None:
     await node.stop_network()
     await delete_bridge(node)
     await flush_ruleset(node)
-    assert "host to pod by tcp" in await node.unreachable(0.2)
+    assert "host to pod by tcp over IPv6" in await node.unreachable(0.2)
     await node.start_network()
 
 

@@ -9,6 +9,7 @@
     pod         all of it, for one pod at a time
     netlink     messages, and removals told     announcements  addresses of load balancers
     peers       the subnets of other nodes      bandwidth   limits that annotations ask for
+    families    IPv4 and IPv6, for nftables
     firewall_check  whose rules block pods      foreign_rules  how those rules are read
 
 It knows neither sandboxes nor containers: callers pass a network namespace.

@@ -3,8 +3,8 @@
 Homes of one network namespace know of each other only through the kernel. A subnet is taken when a
 bridge has a route to it; choosing one is serialised by a lock on the namespace itself, so nothing
 of it outlives the namespace. Whether forwarding was off before is stored in the bridge's ``tag``, a
-number without meaning to the kernel (ip-sysctl). A removed bridge passes it on to that of another
-home, and removing the last one turns forwarding off again.
+number without meaning to the kernel (ip-sysctl), with a bit for each family. A removed bridge
+passes it on to that of another home, and removing the last one turns forwarding off again.
 """
 
 from __future__ import annotations
@@ -18,11 +18,15 @@ from contextlib import contextmanager
 
 from kubelite.core import native
 from kubelite.node.network import ipam, names
-from kubelite.objects.facts.pod_ranges import PREFIX
+from kubelite.objects.facts.pod_ranges import IPV6_UPPER, PREFIX
 
 _FORWARD = "/proc/sys/net/ipv4/ip_forward"
+_FORWARD6 = "/proc/sys/net/ipv6/conf/all/forwarding"
+_IPV6_OFF = "/proc/sys/net/ipv6/conf/default/disable_ipv6"
 _NETFILTER = "/proc/sys/net/bridge"
-_WAS_OFF = "1"
+_IPV4, _IPV6 = 1, 2
+_WAS_OFF = {_IPV4: _FORWARD, _IPV6: _FORWARD6}
+"""By the bits of a tag, what is to be turned off again."""
 _SIOCGIFMTU, _SIOCSIFMTU = 0x8921, 0x8922
 _IFREQ = "16si20x"
 """A name and an int in a struct ifreq, netdevice(7)."""
@@ -44,17 +48,29 @@ def exists(name: str) -> bool:
     return True
 
 
-def make(key: str, preferred: int | None = None) -> tuple[int, tuple[str, ...]]:
+def make(
+    key: str, preferred: int | None = None, *, has_ipv6: bool = False
+) -> tuple[int, tuple[str, ...]]:
     """Makes or completes the home's bridge; returns its subnet, the ``preferred`` one where it is
     free, and warnings about settings that could not be made. Raises NoAddress, NativeError.
     """
     name = names.bridge(key)
     with _namespace_lock():
         subnet = choose(key, preferred)
-        native.net_bridge(name, ipam.gateway(subnet), PREFIX)
+        upper = IPV6_UPPER if has_ipv6 else b""
+        native.net_bridge(name, ipam.gateway(subnet), PREFIX, upper)
         _match_mtu(name)
         _refuse_routers(name)
-        return subnet, _forward(name)
+        warnings = _forward(name, _IPV4) + (_forward(name, _IPV6) if has_ipv6 else ())
+        return subnet, warnings
+
+
+def supports_ipv6() -> bool:
+    """Whether new interfaces of this machine can have IPv6 addresses."""
+    try:
+        return _read(_IPV6_OFF) == "0"
+    except FileNotFoundError:
+        return False
 
 
 def choose(key: str, preferred: int | None = None) -> int:
@@ -87,27 +103,32 @@ def remove(key: str) -> bool:
     with _namespace_lock():
         if not exists(name):
             return False
-        if _read(_setting(name, "tag")) == _WAS_OFF:
-            _restore_forwarding(name)
+        if tag := _tag(name):
+            _restore_forwarding(name, tag)
         return native.net_delete(name)
 
 
-def restores_forwarding(key: str) -> bool:
-    """Whether forwarding is to be turned off again when the home's bridge goes."""
-    return _read(_setting(names.bridge(key), "tag")) == _WAS_OFF
+def restores_forwarding(key: str) -> tuple[bool, bool]:
+    """Whether forwarding of IPv4 and of IPv6 is to be turned off again when the home's bridge
+    goes.
+    """
+    tag = _tag(names.bridge(key))
+    return bool(tag & _IPV4), bool(tag & _IPV6)
 
 
-def restore_forwarding_later(key: str) -> None:
+def restore_forwarding_later(key: str, ipv4: bool, ipv6: bool) -> None:
     """Says so of a bridge whose predecessor did."""
-    _write(_setting(names.bridge(key), "tag"), _WAS_OFF)
+    if bits := ipv4 * _IPV4 | ipv6 * _IPV6:
+        _add_tag(names.bridge(key), bits)
 
 
-def uplinks() -> list[str]:
+def uplinks(*, ipv6: bool = False) -> list[str]:
     """The interfaces between which this machine forwards only because kubelite has turned on
     forwarding; none where it was on before, since then somebody else decides about it.
     """
+    bit = _IPV6 if ipv6 else _IPV4
     bridges = (name for _, name in socket.if_nameindex() if names.is_bridge(name))
-    if not any(_read(_setting(name, "tag")) == _WAS_OFF for name in bridges):
+    if not any(_tag(name) & bit for name in bridges):
         return []
     return outward_interfaces()
 
@@ -166,28 +187,57 @@ def _refuse_routers(name: str) -> None:
         pass  # a kernel without IPv6
 
 
-def _forward(name: str) -> tuple[str, ...]:
-    """Enables forwarding; sets the tag first, so that a crash in between is undone as well."""
+def _forward(name: str, bit: int) -> tuple[str, ...]:
+    """Enables a family's forwarding; sets the tag first, so that a crash in between is undone as
+    well.
+    """
+    path = _WAS_OFF[bit]
     try:
-        if _read(_FORWARD) == "0":
-            _write(_setting(name, "tag"), _WAS_OFF)
-            _write(_FORWARD, "1")
+        if _read(path) == "0":
+            _add_tag(name, bit)
+            if bit == _IPV6:
+                _change_routers("1", "2")
+            _write(path, "1")
     except OSError as error:
         return (
-            "pods reach only this machine and each other: "
-            f"{_FORWARD} cannot be set ({error.strerror})",
+            f"pods reach only this machine and each other: {path} cannot be set ({error.strerror})",
         )
     return ()
 
 
-def _restore_forwarding(name: str) -> None:
+def _change_routers(old: str, new: str) -> None:
+    """Of interfaces that lead out: while this machine forwards, 2 keeps what 1 means otherwise,
+    that its own routes follow the routers' advertisements (ip-sysctl, ``accept_ra``).
+    """
+    for name in outward_interfaces():
+        path = f"/proc/sys/net/ipv6/conf/{name}/accept_ra"
+        try:
+            if _read(path) == old:
+                _write(path, new)
+        except FileNotFoundError:
+            pass  # the interface has no IPv6, or is gone
+
+
+def _restore_forwarding(name: str, tag: int) -> None:
     others = [
         other for _, other in socket.if_nameindex() if other != name and names.is_bridge(other)
     ]
     if others:
-        _write(_setting(others[0], "tag"), _WAS_OFF)
-    else:
-        _write(_FORWARD, "0")
+        _add_tag(others[0], tag)
+        return
+    for bit, path in _WAS_OFF.items():
+        if tag & bit:
+            _write(path, "0")
+    if tag & _IPV6:
+        _change_routers("2", "1")
+
+
+def _tag(name: str) -> int:
+    return int(_read(_setting(name, "tag")))
+
+
+def _add_tag(name: str, bits: int) -> None:
+    _write(_setting(name, "tag"), str(_tag(name) | bits))
 
 
 def _setting(interface: str, name: str) -> str:

@@ -1,7 +1,7 @@
 """The home's firewall table: its text for libnftables, and the parser of its JSON. Pure.
 
 One table of family ``ip`` per home, made with the bridge and never changed: a host port is one
-element of a map.
+element of a map. Where pods have IPv6 addresses there is one of family ``ip6`` beside it.
 
     map hostports   protocol . port            -> pod address . port      any address of the host
     map hostips     address . protocol . port  -> pod address . port      one address of the host
@@ -19,45 +19,47 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from kubelite.node.network import ipam, names
+from kubelite.node.network.families import IPV4, IPV6, Family
 from kubelite.node.network.ports import ANY, Held, HostPort
-from kubelite.objects.facts.pod_ranges import PREFIX
+from kubelite.objects.facts.pod_ranges import IPV6_PREFIX, PREFIX, ipv6
 
 LIST_MAPS = "list maps ip"
 _BY_NUMBER = {"6": "TCP", "17": "UDP", "132": "SCTP"}
 """As libnftables lists protocols on a machine without /etc/protocols (IANA, "Protocol Numbers")."""
+_LOOPBACK = {IPV4: "127.0.0.0/8", IPV6: "::1"}
 _TABLE = """
-create table ip {table}
-table ip {table} {{
+create table {ip} {table}
+table {ip} {table} {{
     map hostports {{
-        type inet_proto . inet_service : ipv4_addr . inet_service
+        type inet_proto . inet_service : {address} . inet_service
     }}
     map hostips {{
-        type ipv4_addr . inet_proto . inet_service : ipv4_addr . inet_service
+        type {address} . inet_proto . inet_service : {address} . inet_service
     }}
     set hairpin {{
-        type ipv4_addr . ipv4_addr
+        type {address} . {address}
     }}
     set peers {{
-        type ipv4_addr
+        type {address}
         flags interval
     }}
     set sources {{
-        type ether_addr . ipv4_addr
+        type ether_addr . {address}
         elements = {{ {sources} }}
     }}
     chain martians {{
         type filter hook prerouting priority -300
-        iifname "{bridge}" ip saddr 127.0.0.0/8 drop
-        iifname "{bridge}" ip daddr 127.0.0.0/8 drop
-        iifname "{bridge}" ether saddr . ip saddr != @sources drop
+        iifname "{bridge}" {ip} saddr {loopback} drop
+        iifname "{bridge}" {ip} daddr {loopback} drop
+        iifname "{bridge}" ether saddr . {ip} saddr != @sources drop
     }}
     chain forwarding {{
         type filter hook forward priority 0
         {forwarding}
     }}
     chain ports {{
-        dnat ip to ip daddr . meta l4proto . th dport map @hostips
-        fib daddr type local dnat ip to meta l4proto . th dport map @hostports
+        dnat {ip} to {ip} daddr . meta l4proto . th dport map @hostips
+        fib daddr type local dnat {ip} to meta l4proto . th dport map @hostports
     }}
     chain arriving {{
         type nat hook prerouting priority -100
@@ -69,16 +71,16 @@ table ip {table} {{
     }}
     chain leaving {{
         type nat hook postrouting priority 100
-        ip saddr {subnet} ip daddr @peers return
-        ip saddr {subnet} oifname != "{bridge}" masquerade
-        ip saddr . ip daddr @hairpin ct status dnat masquerade
-        ip saddr 127.0.0.0/8 oifname "{bridge}" masquerade
+        {ip} saddr {subnet} {ip} daddr @peers return
+        {ip} saddr {subnet} oifname != "{bridge}" masquerade
+        {ip} saddr . {ip} daddr @hairpin ct status dnat masquerade
+        {ip} saddr {loopback} oifname "{bridge}" masquerade
     }}
 }}
 """
 
 
-def table(key: str, subnet: int, uplinks: Sequence[str] = ()) -> str:
+def table(key: str, subnet: int, uplinks: Sequence[str] = (), family: Family = IPV4) -> str:
     """The table, in one transaction that fails when there is one: to replace it, put
     :func:`without_table` before. Taking a table away, even one that was not there, costs the kernel
     ten times what making one does.
@@ -93,17 +95,24 @@ def table(key: str, subnet: int, uplinks: Sequence[str] = ()) -> str:
     values = {
         "table": names.table(key),
         "bridge": names.bridge(key),
-        "subnet": f"{ipam.text(subnet)}/{PREFIX}",
-        "sources": ", ".join(map(_source, ipam.addresses(subnet))),
+        "ip": family.nft,
+        "address": family.type,
+        "loopback": _LOOPBACK[family],
+        "subnet": f"{_text(subnet, family)}/{PREFIX if family is IPV4 else IPV6_PREFIX}",
+        "sources": ", ".join(_source(address, family) for address in ipam.addresses(subnet)),
         "forwarding": _refuse_transit(uplinks),
     }
     return _TABLE.format(**values)
 
 
-def _source(address: int) -> str:
+def _text(address: int, family: Family) -> str:
+    return ipam.text(address) if family is IPV4 else ipv6(address)
+
+
+def _source(address: int, family: Family) -> str:
     """The link-layer address that csrc/module/net.c gives to a pod, and the pod's address."""
     hardware = ":".join(f"{byte:02x}" for byte in b"\x02\x6b" + address.to_bytes(4, "big"))
-    return f"{hardware} . {ipam.text(address)}"
+    return f"{hardware} . {_text(address, family)}"
 
 
 def _refuse_transit(uplinks: Sequence[str]) -> str:
@@ -121,35 +130,42 @@ def peers(key: str, ranges: Iterable[str]) -> str:
     return f"flush set {name}\n{added}"
 
 
-def without_table(key: str) -> str:
+def without_table(key: str, family: Family = IPV4) -> str:
     """Removes the table, if there is one."""
-    return f"add table ip {names.table(key)}\ndelete table ip {names.table(key)}\n"
+    table = f"{family.nft} {names.table(key)}"
+    return f"add table {table}\ndelete table {table}\n"
 
 
-def open_ports(key: str, address: str, ports: Iterable[HostPort]) -> str:
-    """Adds the host ports of the pod at ``address`` in one transaction; existing ones are no
-    error.
+def open_ports(key: str, addresses: Iterable[str], ports: Sequence[HostPort]) -> str:
+    """Adds the host ports of the pod with these addresses, one of each family at most, in one
+    transaction; existing ones are no error.
     """
-    elements = [_hairpin(key, address), *(_element(key, address, port) for port in ports)]
-    return "".join(f"add element {element}\n" for element in elements)
+    return "".join(f"add element {each}\n" for each in _elements(key, addresses, ports))
 
 
-def close_ports(key: str, address: str, ports: Iterable[HostPort]) -> str:
+def close_ports(key: str, addresses: Iterable[str], ports: Sequence[HostPort]) -> str:
     """The reverse. Each is added before it is deleted: deleting a missing one is an error."""
-    elements = [_hairpin(key, address), *(_element(key, address, port) for port in ports)]
-    return "".join(f"add element {element}\ndelete element {element}\n" for element in elements)
+    elements = _elements(key, addresses, ports)
+    return "".join(f"add element {each}\ndelete element {each}\n" for each in elements)
 
 
-def _hairpin(key: str, address: str) -> str:
-    return f"ip {names.table(key)} hairpin {{ {address} . {address} }}"
+def _elements(key: str, addresses: Iterable[str], ports: Sequence[HostPort]) -> list[str]:
+    result = []
+    for address in addresses:
+        family = IPV6 if IPV6.has(address) else IPV4
+        table = f"{family.nft} {names.table(key)}"
+        result.append(f"{table} hairpin {{ {address} . {address} }}")
+        own = (port for port in ports if port.host_ip == ANY or family.has(port.host_ip))
+        result += [f"{table} {_element(address, port)}" for port in own]
+    return result
 
 
-def _element(key: str, address: str, port: HostPort) -> str:
+def _element(address: str, port: HostPort) -> str:
     target = f"{address} . {port.container_port}"
     source = f"{port.protocol.lower()} . {port.host_port}"
     if port.host_ip == ANY:
-        return f"ip {names.table(key)} hostports {{ {source} : {target} }}"
-    return f"ip {names.table(key)} hostips {{ {port.host_ip} . {source} : {target} }}"
+        return f"hostports {{ {source} : {target} }}"
+    return f"hostips {{ {port.host_ip} . {source} : {target} }}"
 
 
 def foreign_ports(listing: str, key: str) -> list[Held]:

@@ -21,11 +21,14 @@ _WRITE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
 
 
 class LeaseRecord(msgspec.Struct, kw_only=True):
-    """The content of the file; ``owner`` is the pod's ``namespace/name``."""
+    """The content of the file; ``owner`` is the pod's ``namespace/name``. ``has_ipv6``: the pod has
+    the IPv6 address that goes with its own.
+    """
 
     version: int = 1
     owner: str
     ports: tuple[HostPort, ...] = ()
+    has_ipv6: bool = False
 
 
 class Held(NamedTuple):

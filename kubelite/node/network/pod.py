@@ -18,10 +18,11 @@ from kubelite.core import native
 from kubelite.lib.files import FileLock, RecordError, read_record, write_record
 from kubelite.node.network import bridge, ipam, names, ports
 from kubelite.node.network.errors import FirewallRefused, NetworkError, NoFirewall
+from kubelite.node.network.families import IPV6
 from kubelite.node.network.leases import Held, LeaseRecord, Leases
 from kubelite.node.network.ports import HostPort
 from kubelite.objects.facts import pod_ranges
-from kubelite.objects.facts.pod_ranges import PREFIX
+from kubelite.objects.facts.pod_ranges import IPV6_UPPER, PREFIX
 
 if TYPE_CHECKING:
     from kubelite.node.network.bandwidth import Bandwidth
@@ -32,10 +33,14 @@ POD_PREFIX = 32
 host's routing, where Services are translated both ways and network policies are held.
 """
 
+_NO_IPV6 = ("pods have IPv4 addresses only: this machine has IPv6 turned off",)
+
 
 class Shared(msgspec.Struct, kw_only=True):
     """The home's shared objects. ``warnings`` are sentences about what this machine does not
-    support; ``restores_forwarding`` is what the bridge remembers, should somebody delete it.
+    support; ``restores_forwarding`` and ``restores_ipv6_forwarding`` are what the bridge remembers,
+    should somebody delete it.
+    ``has_ipv6``: the bridge and the firewall have both families.
     """
 
     version: int = 1
@@ -43,10 +48,14 @@ class Shared(msgspec.Struct, kw_only=True):
     firewall: bool
     warnings: tuple[str, ...] = ()
     restores_forwarding: bool = False
+    restores_ipv6_forwarding: bool = False
+    has_ipv6: bool = False
 
 
 class Lease(NamedTuple):
-    """A pod's address, that of the bridge, and the name of the pod's interface on the host."""
+    """A pod's address, that of the bridge, and the name of the pod's interface on the host.
+    ``ipv6`` is the pod's address of that family, "" where it has none.
+    """
 
     uid: str
     address: str
@@ -56,6 +65,12 @@ class Lease(NamedTuple):
     interface: str
     ports: tuple[HostPort, ...]
     warnings: tuple[str, ...]
+    ipv6: str = ""
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """The pod's addresses, IPv4 first."""
+        return (self.address, self.ipv6) if self.ipv6 else (self.address,)
 
 
 class PodNetwork:
@@ -72,8 +87,16 @@ class PodNetwork:
         self._leases = Leases(run)
         self._run = run
 
-    def prepare(self, uid: str, owner: str, requested: Sequence[HostPort] = ()) -> Lease:
-        """Records an address for a pod and makes the bridge. ``owner`` is its ``namespace/name``.
+    def prepare(
+        self,
+        uid: str,
+        owner: str,
+        requested: Sequence[HostPort] = (),
+        *,
+        dual_stack: bool = False,
+    ) -> Lease:
+        """Records an address for a pod and makes the bridge. ``owner`` is its ``namespace/name``;
+        with ``dual_stack`` the pod gets an IPv6 address too, where the machine has that family.
 
         A pod that has an address keeps it. Raises PortTaken and PortRefused with nothing changed;
         after NoAddress, NoFirewall, NetworkError, NativeError and OSError :meth:`remove` is needed.
@@ -83,10 +106,14 @@ class PodNetwork:
             held = self._leases.held()
             if requested:
                 self._refuse_taken(uid, requested, held)
-            shared = self._open(bool(requested))
+            has_ipv6 = dual_stack and bridge.supports_ipv6()
+            shared = self._open(bool(requested), has_ipv6)
             mine = self._choose(uid, ipam.number(shared.subnet), held)
-            self._leases.write(mine, LeaseRecord(owner=owner, ports=tuple(requested)))
-        return self._lease(mine, tuple(requested), shared.warnings)
+            record = LeaseRecord(owner=owner, ports=tuple(requested), has_ipv6=has_ipv6)
+            self._leases.write(mine, record)
+        return self._lease(
+            mine, record, shared.warnings + (_NO_IPV6 if dual_stack and not has_ipv6 else ())
+        )
 
     def attach(self, lease: Lease, netns: int, limits: Bandwidth | None = None) -> None:
         """Connects the network namespace of the descriptor ``netns`` to the bridge, limits what it
@@ -102,13 +129,14 @@ class PodNetwork:
             ipam.number(lease.address),
             POD_PREFIX,
             ipam.number(lease.gateway),
+            IPV6_UPPER if lease.ipv6 else b"",
         )
         if limits is not None:
             self._limit(lease, netns, limits)
         if lease.ports:
             from kubelite.node.network import firewall_rules
 
-            self._change(firewall_rules.open_ports(self.key, lease.address, lease.ports))
+            self._change(firewall_rules.open_ports(self.key, lease.addresses, lease.ports))
 
     def _peers(self) -> Peers:
         from kubelite.node.network.peers import Peers  # only for the first pod, and in a cluster
@@ -152,8 +180,7 @@ class PodNetwork:
         """The lease of a pod as returned by :meth:`prepare`, or None."""
         for entry in self._leases.held():
             if entry.uid == uid:
-                record = self._leases.read(entry)
-                return self._lease(entry, record.ports if record else (), ())
+                return self._lease(entry, self._leases.read(entry), ())
         return None
 
     # -- pods of other nodes ---
@@ -183,9 +210,7 @@ class PodNetwork:
 
     # -- one pod ---
 
-    def _lease(
-        self, held: Held, requested: tuple[HostPort, ...], warnings: tuple[str, ...]
-    ) -> Lease:
+    def _lease(self, held: Held, record: LeaseRecord | None, warnings: tuple[str, ...]) -> Lease:
         address = ipam.text(held.address)
         gateway = ipam.text(ipam.gateway(ipam.subnet_of(held.address)))
         interface = names.port(self.key, address)
@@ -196,8 +221,9 @@ class PodNetwork:
             gateway,
             names.bridge(self.key),
             interface,
-            requested,
+            record.ports if record else (),
             warnings,
+            pod_ranges.ipv6(held.address) if record and record.has_ipv6 else "",
         )
 
     def _choose(self, uid: str, subnet: int, held: Sequence[Held]) -> Held:
@@ -228,13 +254,13 @@ class PodNetwork:
 
     def _unplug(self, held: Held) -> None:
         record = self._leases.read(held)
-        address = ipam.text(held.address)
-        if record is not None and record.ports and self._shared() is not None:
+        lease = self._lease(held, record, ())
+        if lease.ports and self._shared() is not None:
             from kubelite.node.network import firewall_rules
 
-            self._change(firewall_rules.close_ports(self.key, address, record.ports))
-        port = names.port(self.key, address)
-        native.net_detach(names.bridge(self.key), port, held.address)
+            self._change(firewall_rules.close_ports(self.key, lease.addresses, lease.ports))
+        upper = IPV6_UPPER if lease.ipv6 else b""
+        native.net_detach(lease.bridge, lease.interface, held.address, upper)
 
     def _records(self, held: Sequence[Held]) -> list[tuple[Held, LeaseRecord]]:
         pairs = ((entry, self._leases.read(entry)) for entry in held)
@@ -251,9 +277,9 @@ class PodNetwork:
             if recorded is None:
                 return False
             if self._shared() is None:
-                self._open(recorded.firewall)
-            elif recorded.firewall and not self._has_table():
-                self._make_table(ipam.number(recorded.subnet))
+                self._open(recorded.firewall, recorded.has_ipv6)
+            elif recorded.firewall and not self._has_tables(recorded):
+                self._make_table(ipam.number(recorded.subnet), recorded.has_ipv6)
             else:
                 return False
             return True
@@ -268,22 +294,27 @@ class PodNetwork:
         """The record, when it is valid and the bridge exists; after a reboot it does not."""
         return self._recorded() if bridge.exists(names.bridge(self.key)) else None
 
-    def _open(self, firewall: bool) -> Shared:
+    def _open(self, firewall: bool, has_ipv6: bool = False) -> Shared:
         """Makes bridge, forwarding and firewall table. Without nftables it succeeds unless
-        ``firewall``, for host ports, is required.
+        ``firewall``, for host ports, is required. What has IPv6 keeps it.
         """
         shared = self._shared()
-        if shared is not None and (shared.firewall or not firewall):
+        lacks_firewall = shared is None or (firewall and not shared.firewall)
+        if shared is not None and not lacks_firewall and shared.has_ipv6 >= has_ipv6:
             return shared
-        subnet, warnings = self._make_bridge()
+        has_ipv6 |= shared is not None and shared.has_ipv6
+        subnet, warnings = self._make_bridge(has_ipv6)
+        ipv4, ipv6 = bridge.restores_forwarding(self.key)
         created = Shared(
             subnet=ipam.text(subnet),
             firewall=True,
             warnings=warnings,
-            restores_forwarding=bridge.restores_forwarding(self.key),
+            restores_forwarding=ipv4,
+            restores_ipv6_forwarding=ipv6,
+            has_ipv6=has_ipv6,
         )
         try:
-            self._make_table(subnet)
+            self._make_table(subnet, has_ipv6)
         except NetworkError as error:
             if firewall:
                 raise
@@ -292,19 +323,21 @@ class PodNetwork:
         write_record(self._record, created, durable=False)
         return created
 
-    def _make_bridge(self) -> tuple[int, tuple[str, ...]]:
+    def _make_bridge(self, has_ipv6: bool) -> tuple[int, tuple[str, ...]]:
         """The bridge, as :func:`bridge.make`. Pods outlive one that somebody has deleted: their
         interfaces are still there.
         """
         before = self._recorded()
-        subnet, warnings = bridge.make(self.key, self._preferred(before))
+        subnet, warnings = bridge.make(self.key, self._preferred(before), has_ipv6=has_ipv6)
+        upper = IPV6_UPPER if has_ipv6 else b""
         is_again = False
         for entry in self._leases.held():
             port = names.port(self.key, ipam.text(entry.address))
             if ipam.subnet_of(entry.address) == subnet and bridge.exists(port):
-                is_again |= native.net_plug(names.bridge(self.key), port, entry.address)
-        if is_again and before is not None and before.restores_forwarding:
-            bridge.restore_forwarding_later(self.key)
+                is_again |= native.net_plug(names.bridge(self.key), port, entry.address, upper)
+        if is_again and before is not None:
+            restored = (before.restores_forwarding, before.restores_ipv6_forwarding)
+            bridge.restore_forwarding_later(self.key, *restored)
         return subnet, warnings
 
     def _preferred(self, before: Shared | None) -> int | None:
@@ -314,26 +347,34 @@ class PodNetwork:
         assigned = self._peers().recorded().range
         return pod_ranges.network(assigned) if assigned else None
 
-    def _has_table(self) -> bool:
+    def _has_tables(self, shared: Shared) -> bool:
         from kubelite.node.network import nftables
 
-        return nftables.has_table(names.table(self.key))
+        name = names.table(self.key)
+        return nftables.has_table(name) and (
+            not shared.has_ipv6 or nftables.has_table(name, IPV6.nft)
+        )
 
-    def _make_table(self, subnet: int) -> None:
+    def _make_table(self, subnet: int, has_ipv6: bool) -> None:
         from kubelite.node.network import firewall_rules, nftables
 
         opened = [
-            firewall_rules.open_ports(self.key, ipam.text(entry.address), record.ports)
+            firewall_rules.open_ports(
+                self.key, self._lease(entry, record, ()).addresses, record.ports
+            )
             for entry, record in self._records(self._leases.held())
         ]
         peers = firewall_rules.peers(self.key, self._peers().recorded().peers)
-        commands = (
-            firewall_rules.table(self.key, subnet, bridge.uplinks()) + peers + "".join(opened)
-        )
+        commands = firewall_rules.table(self.key, subnet, bridge.uplinks()) + peers
+        old = firewall_rules.without_table(self.key)
+        if has_ipv6:
+            commands += firewall_rules.table(self.key, subnet, bridge.uplinks(ipv6=True), IPV6)
+            old += firewall_rules.without_table(self.key, IPV6)
+        commands += "".join(opened)
         try:
             nftables.run(commands)
-        except FirewallRefused:  # a crash has left one
-            nftables.run(firewall_rules.without_table(self.key) + commands)
+        except FirewallRefused:  # a crash has left one, or it was without IPv6
+            nftables.run(old + commands)
         bridge.serve_loopback(self.key)
 
     def _change(self, commands: str) -> None:
@@ -347,7 +388,7 @@ class PodNetwork:
                 shared = self._shared()
                 if shared is None:
                     raise
-                self._make_table(ipam.number(shared.subnet))
+                self._make_table(ipam.number(shared.subnet), shared.has_ipv6)
             nftables.run(commands)
 
     def _close_behind(self, uid: str, mine: Sequence[Held] = ()) -> None:
@@ -362,18 +403,22 @@ class PodNetwork:
         """Removes the record first, which claims that all is complete, and the bridge last, whose
         existence shows that there is something to remove.
         """
+        recorded = self._recorded()
         try:
             os.unlink(self._record)
         except FileNotFoundError:
             if not bridge.exists(names.bridge(self.key)):
                 return
-        self._remove_table()
+        self._remove_tables(recorded is None or recorded.has_ipv6)
         bridge.remove(self.key)
 
-    def _remove_table(self) -> None:
+    def _remove_tables(self, maybe_ipv6: bool) -> None:
         from kubelite.node.network import firewall_rules, nftables
 
+        commands = firewall_rules.without_table(self.key)
         try:
-            nftables.run(firewall_rules.without_table(self.key))
+            if maybe_ipv6 and nftables.has_table(names.table(self.key), IPV6.nft):
+                commands += firewall_rules.without_table(self.key, IPV6)
+            nftables.run(commands)
         except NoFirewall:
             pass  # then there is no table

@@ -6,7 +6,7 @@ mean what resolv.conf(5) says.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from kubelite.node.network.errors import NameTooLong
@@ -66,8 +66,8 @@ class Resolv(NamedTuple):
     options: tuple[str, ...] = ()
 
 
-def etc_files(pod: Pod, address: str, host: HostFiles) -> EtcFiles:
-    """The files of a pod. ``address`` is the pod's, unused on the host's network. Raises
+def etc_files(pod: Pod, addresses: Sequence[str], host: HostFiles) -> EtcFiles:
+    """The files of a pod. ``addresses`` are the pod's, unused on the host's network. Raises
     NameTooLong.
     """
     names = pod_names(pod, host.hostname)
@@ -75,7 +75,7 @@ def etc_files(pod: Pod, address: str, host: HostFiles) -> EtcFiles:
     aliases = [(alias.ip, *alias.hostnames) for alias in pod.spec.host_aliases or ()]
     on_host = pod.spec.host_network
     hosts = (
-        host_network_hosts(host.hosts, aliases) if on_host else pod_hosts(address, names, aliases)
+        host_network_hosts(host.hosts, aliases) if on_host else pod_hosts(addresses, names, aliases)
     )
     return EtcFiles(hosts, resolv, names.hostname + "\n", warnings)
 
@@ -112,13 +112,13 @@ def pod_names(pod: Pod, node: str) -> Names:
 # -- /etc/hosts ---
 
 
-def pod_hosts(address: str, names: Names, aliases: Iterable[tuple[str, ...]]) -> str:
-    """The hosts file of a pod with an address of its own. An alias is an address and its names."""
+def pod_hosts(addresses: Iterable[str], names: Names, aliases: Iterable[tuple[str, ...]]) -> str:
+    """The hosts file of a pod with addresses of its own. An alias is an address and its names."""
     full = (f"{names.short}.{names.domain}",) if names.domain else ()
     lines = [
         "# Kubernetes-managed hosts file.",
         *_lines(_LOCAL),
-        *_lines([(address, *full, names.short)]),
+        *_lines([(address, *full, names.short) for address in addresses]),
     ]
     return "\n".join(lines) + "\n" + _aliases(aliases)
 

@@ -141,8 +141,9 @@ class SandboxRecord(msgspec.Struct, kw_only=True):
     """The kernel objects that a pod's containers share. ``pause`` is the id of the pause process;
     a pid together with its ticks (field 22 of /proc/PID/stat) identifies a process.
 
-    ``address`` is the pod's own, "" with the host's network; ``host_address`` is the one by which
-    it reaches the host. ``gone``: the sandbox has died and its kernel objects are given back.
+    ``address`` is the pod's own, "" with the host's network, ``ipv6`` the one beside it, "" where
+    it has none; ``host_address`` is the one by which it reaches the host. ``gone``: the sandbox has
+    died and its kernel objects are given back.
     """
 
     version: int = 1
@@ -154,8 +155,14 @@ class SandboxRecord(msgspec.Struct, kw_only=True):
     pause_ticks: int = 0
     started_at: int = 0
     address: str = ""
+    ipv6: str = ""
     host_address: str = ""
     gone: bool = False
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """The pod's own addresses, IPv4 first."""
+        return tuple(filter(None, (self.address, self.ipv6)))
 
 
 class ContainerRecord(msgspec.Struct, kw_only=True):

@@ -59,10 +59,15 @@ def new_id() -> str:
     return os.urandom(32).hex()
 
 
-def new_record(uid: str, address: str, host_address: str) -> SandboxRecord:
+def new_record(uid: str, address: str, ipv6: str, host_address: str) -> SandboxRecord:
     """The record of a sandbox that is about to be created."""
     return SandboxRecord(
-        uid=uid, boot=boot_id(), pause=new_id(), address=address, host_address=host_address
+        uid=uid,
+        boot=boot_id(),
+        pause=new_id(),
+        address=address,
+        ipv6=ipv6,
+        host_address=host_address,
     )
 
 

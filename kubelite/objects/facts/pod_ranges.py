@@ -1,6 +1,7 @@
 """The addresses of pods: each node, or state root without a cluster, has a /24 of 10.208.0.0/12,
 which no common tool uses (Docker takes 172.17 and up, podman 10.88 and 10.89, Kubernetes
-distributions 10.42, 10.96 and 10.244). Pure.
+distributions 10.42, 10.96 and 10.244). A pod's IPv6 address ends in its IPv4 address: whoever has
+one has the other. Pure.
 """
 
 from __future__ import annotations
@@ -12,6 +13,10 @@ PREFIX, POOL_PREFIX = 24, 12
 POOL = 10 << 24 | 208 << 16
 """The network address of all of them, in host byte order."""
 COUNT = 1 << (PREFIX - POOL_PREFIX)
+IPV6_UPPER = bytes.fromhex("fd6b7562656c697465000000")
+"""The first 12 bytes of every pod's IPv6 address, of a unique local prefix (RFC 4193)."""
+IPV6_PREFIX = 96 + PREFIX
+"""Of the IPv6 range that a node has beside its /24."""
 WISH = "kubelite.io/pod-range"
 """Annotation of a Node: the range that suits it, since its machine has no other route there."""
 
@@ -33,6 +38,13 @@ def text(network: int) -> str:
     import ipaddress  # whoever starts a local pod does without
 
     return f"{ipaddress.IPv4Address(network)}/{PREFIX}"
+
+
+def ipv6(address: int) -> str:
+    """The IPv6 address that goes with an IPv4 address in host byte order."""
+    import ipaddress
+
+    return str(ipaddress.IPv6Address(IPV6_UPPER + address.to_bytes(4, "big")))
 
 
 def network(range: str) -> int:

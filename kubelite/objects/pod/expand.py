@@ -49,7 +49,7 @@ class Values(NamedTuple):
 
     node_name: str = ""
     host_ip: str = ""
-    pod_ip: str = ""
+    pod_ips: tuple[str, ...] = ()
     cpu: int = 0
     memory: int = 0
     storage: int = 0
@@ -207,8 +207,8 @@ def field(pod: Pod, path: str, values: Values) -> str:
         "spec.serviceAccountName": pod.spec.service_account_name,
         "status.hostIP": values.host_ip,
         "status.hostIPs": values.host_ip,
-        "status.podIP": values.pod_ip,
-        "status.podIPs": values.pod_ip,
+        "status.podIP": next(iter(values.pod_ips), ""),
+        "status.podIPs": ",".join(values.pod_ips),
     }
     return known.get(path) or ""
 

@@ -26,7 +26,7 @@ from kubelite.objects.pod.pod import (
     Volume,
 )
 
-NODE = NodeFacts("node", "10.0.0.1", "10.0.0.2", 4, 8 << 30, (1 << 41) - 1, "p")
+NODE = NodeFacts("node", "10.0.0.1", ("10.0.0.2",), 4, 8 << 30, (1 << 41) - 1, "p")
 PASSWD = "root:x:0:0::/root:/bin/sh\napp:x:77:78::/home/app:/bin/sh\n"
 
 

@@ -25,7 +25,7 @@ from kubelite.objects.pod.pod import (
     Sysctl,
 )
 
-NODE = NodeFacts("node", "10.0.0.1", "10.0.0.2", 4, 8 << 30, (1 << 41) - 1, "p")
+NODE = NodeFacts("node", "10.0.0.1", ("10.0.0.2",), 4, 8 << 30, (1 << 41) - 1, "p")
 IMAGE = ImageFacts(
     "sha256:1", ImageConfig(user="app"), "app:x:77:78::/home/app:/bin/sh\n", "extra:x:90:app\n"
 )

@@ -110,8 +110,8 @@ def test_ports_of_other_homes_are_read_from_what_the_kernel_holds() -> None:
 
 def test_closing_a_port_deletes_what_opening_it_added() -> None:
     ports = [port(), port(53, "UDP", "192.0.2.1")]
-    opened = firewall_rules.open_ports("0a1b2c3d", "10.208.1.2", ports).splitlines()
-    closed = firewall_rules.close_ports("0a1b2c3d", "10.208.1.2", ports).splitlines()
+    opened = firewall_rules.open_ports("0a1b2c3d", ["10.208.1.2"], ports).splitlines()
+    closed = firewall_rules.close_ports("0a1b2c3d", ["10.208.1.2"], ports).splitlines()
     assert opened == [
         "add element ip kubelite-0a1b2c3d hairpin { 10.208.1.2 . 10.208.1.2 }",
         "add element ip kubelite-0a1b2c3d hostports { tcp . 8080 : 10.208.1.2 . 80 }",

@@ -79,7 +79,7 @@ def entries(text: str) -> list[list[str]]:
 
 def test_the_hosts_file_names_localhost_the_pod_and_its_aliases() -> None:
     aliases = [{"ip": "192.0.2.9", "hostnames": ["db", "db.lan"]}]
-    files = etc_files(pod(subdomain="site", hostAliases=aliases), "10.208.1.2", HOST)
+    files = etc_files(pod(subdomain="site", hostAliases=aliases), ["10.208.1.2"], HOST)
     assert files.hosts.startswith("# Kubernetes-managed hosts file.\n")
     rows = entries(files.hosts)
     assert rows[:2] == [
@@ -95,12 +95,12 @@ def test_the_hosts_file_names_localhost_the_pod_and_its_aliases() -> None:
 
 
 def test_without_a_subdomain_the_pod_has_one_name() -> None:
-    assert entries(etc_files(pod(), "10.208.1.2", HOST).hosts)[-1] == ["10.208.1.2", "web"]
+    assert entries(etc_files(pod(), ["10.208.1.2"], HOST).hosts)[-1] == ["10.208.1.2", "web"]
 
 
 def test_on_the_hosts_network_the_hosts_own_file_is_kept() -> None:
     files = etc_files(
-        pod(hostNetwork=True, hostAliases=[{"ip": "192.0.2.9", "hostnames": ["db"]}]), "", HOST
+        pod(hostNetwork=True, hostAliases=[{"ip": "192.0.2.9", "hostnames": ["db"]}]), [], HOST
     )
     assert HOST.hosts in files.hosts
     assert entries(files.hosts)[-1] == ["192.0.2.9", "db"]

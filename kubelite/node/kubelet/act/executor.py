@@ -256,7 +256,7 @@ class Executor:
             state.save()
         self.warnings += context.warnings
         state.put_sandbox(self.sandbox.record, up=True)
-        self._done("sandbox", context.node.pod_address, began)
+        self._done("sandbox", ", ".join(context.node.pod_addresses), began)
 
     def _prepare_first_attempts(self, context: PodContext) -> None:
         """While the kernel creates pause, all first attempts of a new pod are prepared."""

@@ -119,7 +119,7 @@ def gather(
     node = NodeFacts(
         name=cluster.node.name if cluster is not None else facts.node_name(),
         address=address,
-        pod_address=address if state.pod.spec.host_network else "",
+        pod_addresses=(address,) if state.pod.spec.host_network and address else (),
         cpus=facts.cpus(),
         memory=facts.memory(),
         capabilities=facts.capabilities(),
@@ -156,7 +156,7 @@ def _service_variables(state: PodState) -> Mapping[str, str]:
 def _with_addresses(node: NodeFacts, sandbox: SandboxRecord) -> NodeFacts:
     """The node's address is the bridge's for a local pod, that of the cluster's node for others."""
     return node._replace(
-        pod_address=sandbox.address or node.pod_address,
+        pod_addresses=sandbox.addresses or node.pod_addresses,
         address=node.address or sandbox.host_address,
     )
 

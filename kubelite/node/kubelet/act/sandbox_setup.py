@@ -103,10 +103,12 @@ def _reserve(context: PodContext, network: PodNetwork) -> Lease | None:
     if not context.shared.host_network:
         context.trace("lease address")
         owner = f"{record.namespace}/{record.name}"
-        lease = network.prepare(record.uid, owner, container_config.host_ports(context.pod))
+        requested = container_config.host_ports(context.pod)
+        dual_stack = config_file.read(home).dual_stack
+        lease = network.prepare(record.uid, owner, requested, dual_stack=dual_stack)
         context.warnings += lease.warnings
         context.node = context.node._replace(
-            pod_address=lease.address, address=context.node.address or lease.gateway
+            pod_addresses=lease.addresses, address=context.node.address or lease.gateway
         )
     context.trace("make directories")
     sandbox.make_directory(home.pod_run(record.uid))
@@ -133,8 +135,8 @@ def _start_pause(
         OOM_SCORE,
         first_id,
     )
-    address = lease.address if lease is not None else ""
-    new_record = sandbox.new_record(record.uid, address, context.node.address)
+    addresses = (lease.address, lease.ipv6) if lease is not None else ("", "")
+    new_record = sandbox.new_record(record.uid, *addresses, context.node.address)
     care = [sys.executable, "-m", _CARE, home.root, record.uid]
     starting = sandbox.begin(home, ledger, new_record, plan, care, context.trace)
     if record.origin != API:
@@ -180,7 +182,7 @@ def _prepare_claims(context: PodContext) -> None:
 def _write_etc(context: PodContext) -> None:
     sandbox.make_directory(context.etc)
     os.chmod(context.etc, 0o755)
-    etc = resolver.etc_files(context.pod, context.node.pod_address, context.host_files)
+    etc = resolver.etc_files(context.pod, context.node.pod_addresses, context.host_files)
     context.warnings += etc.warnings
     contents = {"hosts": etc.hosts, "resolv.conf": etc.resolv, "hostname": etc.hostname}
     for name, text in contents.items():

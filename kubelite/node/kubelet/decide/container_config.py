@@ -48,7 +48,7 @@ class NodeFacts(NamedTuple):
 
     name: str
     address: str
-    pod_address: str
+    pod_addresses: tuple[str, ...]
     cpus: int
     memory: int
     capabilities: int
@@ -98,7 +98,7 @@ def field_values(node: NodeFacts) -> expand.Values:
     return expand.Values(
         node_name=node.name,
         host_ip=node.address,
-        pod_ip=node.pod_address,
+        pod_ips=node.pod_addresses,
         cpu=node.cpus * 1000,
         memory=node.memory,
     )

@@ -1,5 +1,5 @@
 """The settings of the node with their defaults: fields, units and values are KubeletConfiguration's
-(kubelet.config.k8s.io/v1beta1). Pure.
+(kubelet.config.k8s.io/v1beta1), but for ``dualStack``: pods get IPv6 addresses too. Pure.
 
 :mod:`kubelite.node.kubelet.act.config_file` reads them; ``/configz`` shows them with those that
 cannot be set (:mod:`kubelite.node.kubelet.cluster.configuration`).
@@ -65,6 +65,7 @@ class NodeConfig(msgspec.Struct, rename="camel"):
     image_gc_low_threshold_percent: int = msgspec.field(
         default=80, name="imageGCLowThresholdPercent"
     )
+    dual_stack: bool = False
 
     def __post_init__(self) -> None:
         quantity.parse(self.container_log_max_size)

@@ -57,7 +57,8 @@ def pod_status(pod: Pod, observed: ObservedPod, address: str) -> PodStatus:
     builder = _StatusBuilder(pod, observed)
     sandbox = observed.sandbox
     host = (sandbox.host_address if sandbox is not None else "") or address
-    own = host if pod.spec.host_network else sandbox.address if sandbox is not None else ""
+    addresses = sandbox.addresses if sandbox is not None else ()
+    own = addresses if not pod.spec.host_network else (host,) if host else ()
     return PodStatus(
         phase=builder.phase,
         conditions=tuple(builder.conditions()),
@@ -65,8 +66,8 @@ def pod_status(pod: Pod, observed: ObservedPod, address: str) -> PodStatus:
         reason=observed.pod.reason or builder.reason or None,
         host_ip=host,
         host_ips=(HostIP(ip=host),),
-        pod_ip=own or None,
-        pod_ips=(PodIP(ip=own),) if own else (),
+        pod_ip=next(iter(own), None),
+        pod_ips=tuple(PodIP(ip=address) for address in own),
         start_time=rfc3339(observed.pod.created_at),
         init_container_statuses=tuple(builder.inits),
         container_statuses=tuple(builder.mains),
