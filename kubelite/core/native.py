@@ -145,15 +145,15 @@ def net_plug(bridge: str, host_name: str, address: int, upper: bytes = b"") -> b
     is no such interface.
     """
     err = _ffi.new("kl_error *")
-    made = _lib.kl_net_plug(_name(bridge), _name(host_name), address, _upper(upper), err)
-    return bool(_check(made, err))
+    code = _lib.kl_net_plug(_name(bridge), _name(host_name), address, _upper(upper), err)
+    return bool(_check(code, err))
 
 
 def net_detach(bridge: str, host_name: str, address: int, upper: bytes = b"") -> bool:
     """Undoes :func:`net_attach`. False when there was no such interface."""
     err = _ffi.new("kl_error *")
-    gone = _lib.kl_net_detach(_name(bridge), _name(host_name), address, _upper(upper), err)
-    return bool(_check(gone, err))
+    code = _lib.kl_net_detach(_name(bridge), _name(host_name), address, _upper(upper), err)
+    return bool(_check(code, err))
 
 
 def net_delete(name: str) -> bool:

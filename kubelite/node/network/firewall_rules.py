@@ -140,13 +140,13 @@ def open_ports(key: str, addresses: Iterable[str], ports: Sequence[HostPort]) ->
     """Adds the host ports of the pod with these addresses, one of each family at most, in one
     transaction; existing ones are no error.
     """
-    return "".join(f"add element {each}\n" for each in _elements(key, addresses, ports))
+    return "".join(f"add element {element}\n" for element in _elements(key, addresses, ports))
 
 
 def close_ports(key: str, addresses: Iterable[str], ports: Sequence[HostPort]) -> str:
     """The reverse. Each is added before it is deleted: deleting a missing one is an error."""
     elements = _elements(key, addresses, ports)
-    return "".join(f"add element {each}\ndelete element {each}\n" for each in elements)
+    return "".join(f"add element {element}\ndelete element {element}\n" for element in elements)
 
 
 def _elements(key: str, addresses: Iterable[str], ports: Sequence[HostPort]) -> list[str]:

@@ -184,8 +184,8 @@ def _asked_families(attempt: Attempt, spec: Object, configured: Sequence[str]) -
     """
     wrong = list(_check_policy(attempt, spec))
     given = list(spec.get("ipFamilies") or ())
-    asked = spec.get("clusterIPs") or list(filter(None, [spec.get("clusterIP")]))
-    for index, address in enumerate(asked):
+    wanted = spec.get("clusterIPs") or list(filter(None, [spec.get("clusterIP")]))
+    for index, address in enumerate(wanted):
         family = _family_of(address)
         if address == "None" or index < len(given):
             continue
@@ -193,7 +193,7 @@ def _asked_families(attempt: Attempt, spec: Object, configured: Sequence[str]) -
             given.append(family)
         else:
             why = f"{family} is not configured on this cluster"
-            wrong.append(causes.invalid(f"spec.clusterIPs[{index}]", asked, why))
+            wrong.append(causes.invalid(f"spec.clusterIPs[{index}]", wanted, why))
     if wrong:
         raise _refused(attempt, wrong)
     return given
