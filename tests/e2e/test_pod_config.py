@@ -16,8 +16,10 @@ import pytest
 import yaml
 
 from kubelite.node.kubelet.act import pod_names
+from kubelite.node.kubelet.pods.pods import Pods
 from kubelite.node.runtime.home import Home
 from kubelite.node.runtime.ledger import Ledger
+from kubelite.objects.pod.pod import Pod
 from tests.e2e.world import SLEEP, World, eventually, pod
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -179,9 +181,13 @@ def test_a_reader_never_sees_a_mixture_of_two_versions(world: World) -> None:
         {"name": "out", "emptyDir": {}},
     ]
     world.up(manifest(0))
-    for version in range(1, 11):
-        world.up(manifest(version))
-    assert world.exec("p", "cat /c/49").split() == ["10"] * 20
+    pods = Pods(Home(str(world.root)))
+    record = Ledger(Home(str(world.root))).find("default", "p")
+    assert record is not None
+    for version in range(1, 101):
+        objects = list(yaml.safe_load_all(manifest(version)))[:1]
+        pods.up(msgspec.json.decode(record.pod, type=Pod), documents=objects, report=lambda _: None)
+    assert world.exec("p", "cat /c/49").split() == ["100"] * 20
     world.exec("p", ": > /out/enough")
     world.kl("pod", "wait", "p", "--for=exited", "--timeout", "20s")
     reads, mixed = world.logs("p").split()

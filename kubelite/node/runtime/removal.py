@@ -91,6 +91,7 @@ class Remover:
         self._end_sandbox(pod.uid)
         self._trace("remove files")
         self._remove_tree(self._home.pod_logs(pod.namespace, pod.name, pod.uid))
+        self._remove_unfinished(pod)
         self._remove_files(pod.uid)
 
     def clear_sandbox(self, uid: str) -> None:
@@ -167,6 +168,15 @@ class Remover:
         return find_shims(uid)
 
     # -- files -------------------------------------------------------------------------------------
+
+    def _remove_unfinished(self, pod: PodRecord) -> None:
+        """What a killed command left of a claim's directory that it was making."""
+        paths = [place.path for place in pod.claimed.values() if place.kind == "provisioned"]
+        if paths:
+            from kubelite.node.volume import local  # most pods have no claim
+
+            for path in paths:
+                local.remove_unfinished(path)
 
     def _remove_files(self, uid: str) -> None:
         """The pod's record last, and in one step: a directory without its record would belong to no

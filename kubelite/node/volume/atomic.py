@@ -50,9 +50,10 @@ def write(directory: str, payload: Mapping[str, File], owner: Owner | None = Non
     try:
         current = _current(directory)
         if current is not None and _holds(current, payload, owner):
+            linked = _link(directory, payload)  # a killed writer may have left that out
             _remove_leftovers(directory, os.path.basename(current), payload)
-            return False
-        version = _new_version(directory)
+            return linked
+        version = _new_version(directory, owner)
         _write_files(f"{directory}/{version}", payload, owner)
         _swap(directory, version)
         _link(directory, payload)
@@ -89,20 +90,30 @@ def _holds(version: str, payload: Mapping[str, File], owner: Owner) -> bool:
     return True
 
 
-def _new_version(directory: str) -> str:
+def _new_version(directory: str, owner: Owner) -> str:
     nanoseconds = time.time_ns()
     text = time.strftime("..%Y_%m_%d_%H_%M_%S", time.gmtime(nanoseconds // 10**9))
     name = f"{text}.{nanoseconds % 10**9:09d}"
-    os.mkdir(f"{directory}/{name}", 0o755)
-    os.chmod(f"{directory}/{name}", 0o755)
+    _make_directory(f"{directory}/{name}", owner)
     return name
+
+
+def _make_directory(path: str, owner: Owner) -> None:
+    """Readable by all; what is made in one of the group's is the group's (the kubelet's
+    ``SetVolumeOwnership``).
+    """
+    os.mkdir(path, 0o700)
+    if owner.group >= 0:
+        os.chown(path, -1, owner.group)
+    os.chmod(path, 0o755 | (stat.S_ISGID if owner.group_reads else 0))
 
 
 def _write_files(version: str, payload: Mapping[str, File], owner: Owner) -> None:
     for path, file in payload.items():
-        folder = os.path.dirname(path)
-        if folder:
-            os.makedirs(f"{version}/{folder}", 0o755, exist_ok=True)
+        folders = path.split("/")[:-1]
+        for depth in range(1, len(folders) + 1):
+            if not os.path.isdir(folder := f"{version}/{'/'.join(folders[:depth])}"):
+                _make_directory(folder, owner)
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         with open(os.open(f"{version}/{path}", flags, 0o600), "wb") as opened:
             opened.write(file.data)
@@ -126,12 +137,16 @@ def _swap(directory: str, version: str) -> None:
     os.rename(temporary, f"{directory}/{DATA}")
 
 
-def _link(directory: str, payload: Mapping[str, File]) -> None:
+def _link(directory: str, payload: Mapping[str, File]) -> bool:
+    """Links what a program opens; returns whether a link was missing."""
+    missing = False
     for name in _top_names(payload):
         try:
             os.symlink(f"{DATA}/{name}", f"{directory}/{name}")
+            missing = True
         except FileExistsError:
             pass
+    return missing
 
 
 def _remove_leftovers(directory: str, version: str, payload: Mapping[str, File]) -> None:

@@ -5,6 +5,7 @@ What containers can change is walked from open descriptors and never through a l
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 
@@ -36,6 +37,15 @@ def make_directory(path: str) -> None:
             os.rename(unfinished, path)
     except OSError as error:
         raise VolumeError(f"cannot make volume {path}: {os.strerror(error.errno or 0)}") from error
+
+
+def remove_unfinished(path: str) -> None:
+    """Removes what a killed maker has left of a directory that is not there yet. Raises OSError."""
+    parent, name = os.path.split(path)
+    unfinished = f"{parent}/{_UNFINISHED}{name}"
+    if os.path.isdir(unfinished):
+        with FileLock(f"{parent}/{_LOCK}"), contextlib.suppress(FileNotFoundError):
+            os.rmdir(unfinished)
 
 
 def check_directory(path: str) -> None:

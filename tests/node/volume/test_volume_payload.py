@@ -154,6 +154,18 @@ def test_modes_and_owner(tmp_path):
     assert stat.S_IMODE(os.stat(tmp_path / "k").st_mode) == 0o400
 
 
+def test_directories_belong_to_the_group_and_hand_it_on(tmp_path):
+    files = {"conf.d/deep/k": File(b"x", 0o600)}
+    before = os.umask(0o077)
+    try:
+        atomic.write(str(tmp_path), files, atomic.Owner(-1, 1234, group_reads=True))
+    finally:
+        os.umask(before)
+    for path in ("..data", "conf.d", "conf.d/deep"):
+        info = os.stat(tmp_path / path)
+        assert (stat.S_IMODE(info.st_mode), info.st_gid) == (0o2755, 1234), path
+
+
 @pytest.mark.parametrize(
     ("owner", "expected"),
     [
@@ -201,6 +213,15 @@ def test_a_writer_that_was_killed_at_any_step_leaves_the_old_or_the_new(
     atomic.write(str(tmp_path), new)
     assert content(str(tmp_path)) == {"a": b"new", "b": b"new"}
     assert len([name for name in os.listdir(tmp_path) if name.startswith("..2")]) == 1
+
+
+def test_a_writer_that_was_killed_before_its_links_is_finished_by_the_next(tmp_path):
+    files = {"a": File(b"x", 0o644), "dir/b": File(b"y", 0o644)}
+    atomic.write(str(tmp_path), files)
+    (tmp_path / "a").unlink()
+    assert atomic.write(str(tmp_path), files), "a link was missing"
+    assert content(str(tmp_path)) == {"a": b"x", "dir/b": b"y"}
+    assert not atomic.write(str(tmp_path), files)
 
 
 def read_at(directory, name):

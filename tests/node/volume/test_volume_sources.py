@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import os
 import socket
@@ -13,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from kubelite.core import native
 from kubelite.node.volume.errors import HostPathError, SubPathError, VolumeError
 from kubelite.node.volume.mounts import Part, Place
 from kubelite.node.volume.sources import (
@@ -242,34 +242,53 @@ def test_places_and_parts_are_made_together(tmp_path: Path) -> None:
     assert (tmp_path / "view" / "m" / "c").is_dir()
 
 
+SWAPS = 20_000
+BENEATH = native.RESOLVE_BENEATH | native.RESOLVE_NO_SYMLINKS
+
+
 def test_a_link_swapped_in_meanwhile_leads_nowhere(tmp_path: Path) -> None:
+    """A directory and a link out of the volume change places 20,000 times, while a subPath through
+    it is resolved, made and opened as a container's start does it.
+    """
     outside, volume = tmp_path / "outside", tmp_path / "volume"
-    outside.mkdir()
+    (outside / "secret").mkdir(parents=True)
     (volume / "d").mkdir(parents=True)
-    done = threading.Event()
+    (volume / "link").symlink_to(outside)
+    top, out = os.open(volume, os.O_PATH), os.stat(outside / "secret").st_ino
+    made, completed = itertools.count(), []
 
     def swap() -> None:
-        for number in itertools.count():
-            with contextlib.suppress(OSError):
-                os.rename(volume / "d", volume / f"old{number}")
-            with contextlib.suppress(OSError):
-                os.symlink(outside, volume / "d")
-            with contextlib.suppress(OSError):
-                os.unlink(volume / "d")
-            if done.is_set():
-                return
+        for _ in range(SWAPS // 2):
+            for kept, other in (("away", "link"), ("link", "away")):
+                os.rename(volume / "d", volume / kept)
+                while True:
+                    try:
+                        os.rename(volume / other, volume / "d")
+                        break
+                    except OSError:  # it was made anew meanwhile
+                        os.rename(volume / "d", volume / f"made{next(made)}")
+        completed.append(SWAPS)
 
     swapper = threading.Thread(target=swap)
     swapper.start()
-    made = 0
-    for number in range(3000):
-        with contextlib.suppress(SubPathError):
-            make_subpath(str(volume), f"d/{number}/x")
-            made += 1
-    done.set()
-    swapper.join()
-    assert made > 0
-    assert os.listdir(outside) == []
+    opened = refused = 0
+    for number in itertools.count():
+        if not swapper.is_alive():
+            break
+        path = f"d/{number}" if number % 2 else "d/secret"
+        try:
+            wanted = resolve_subpath(str(volume), path)
+            make_subpath(str(volume), wanted)
+            fd = native.openat2(top, wanted, os.O_PATH | os.O_CLOEXEC, BENEATH)
+        except (SubPathError, OSError):
+            refused += 1
+            continue
+        assert os.fstat(fd).st_ino != out
+        os.close(fd)
+        opened += 1
+    os.close(top)
+    assert opened and refused and completed
+    assert os.listdir(outside) == ["secret"] and os.listdir(outside / "secret") == []
 
 
 def test_no_descriptor_is_left_open(tmp_path: Path) -> None:
