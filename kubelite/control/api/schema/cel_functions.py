@@ -16,7 +16,7 @@ from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
-from kubelite.control.api.schema import patterns
+from kubelite.control.api.schema import cel_macros, cel_semver, patterns
 from kubelite.objects.facts import names, quantity
 
 if TYPE_CHECKING:
@@ -123,6 +123,9 @@ def _amount(value: str | int) -> int:
 
 
 def _compare(first: str, second: str) -> int:
+    """The order of two quantities, or of two versions."""
+    if cel_semver.is_marked(first):
+        return cel_semver.compare(first, second)
     return (int(first) > int(second)) - (int(first) < int(second))
 
 
@@ -266,15 +269,21 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "asApproximateFloat": lambda amount: int(amount) / _WHOLE,
     "add": lambda first, second: str(int(first) + _amount(second)),
     "sub": lambda first, second: str(int(first) - _amount(second)),
-    "isLessThan": lambda first, second: int(first) < int(second),
-    "isGreaterThan": lambda first, second: int(first) > int(second),
+    "isLessThan": lambda first, second: _compare(first, second) < 0,
+    "isGreaterThan": lambda first, second: _compare(first, second) > 0,
     "compareTo": _compare,
+    "isSemver": cel_semver.is_version,
+    "semver": cel_semver.version,
+    "major": lambda value: cel_semver.number(value, 0),
+    "minor": lambda value: cel_semver.number(value, 1),
+    "patch": lambda value: cel_semver.number(value, 2),
     "find": _find,
     "findAll": _find_all,
     "indexOf": _index_of,
     "lastIndexOf": _last_index_of,
     "isSorted": _is_sorted,
     "format": _formatted,
+    **cel_macros.FUNCTIONS,
     "named": _named,
     "validate": _validate,
     **{name: lambda _, name=name: f"format:{name}" for name in _FORMATS},

@@ -1,11 +1,13 @@
 """Optional fields of CEL (``object.?spec.?replicas``, ``list[?0]``), which the library cannot read,
-written as calls that it can. Pure.
+written as calls that it can, and macros that it does not know as ones that it knows. Pure.
 """
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
+from kubelite.control.api.schema import cel_macros
 from kubelite.lib.text_cache import LONGEST_EXPRESSION, remember_short
 from kubelite.objects.cel.syntax import UnreadableExpression, parse
 
@@ -13,15 +15,23 @@ if TYPE_CHECKING:
     from kubelite.objects.cel.syntax import Node
 
 FUNCTION = "optionalField"
+# Optional steps, macros that are always rewritten, and loops over two names.
+_REWRITTEN = re.compile(
+    r"\.\?|\[\?|"
+    + "|".join(cel_macros.MACROS)
+    + r"|\b(all|exists|exists_one)\(\s*\w+\s*,\s*\w+\s*,"
+)
 
 
 @remember_short(256, LONGEST_EXPRESSION)
 def as_calls(expression: str) -> str:
-    """The expression with optional steps as calls; itself where it has none, or cannot be read."""
-    if ".?" not in expression and "[?" not in expression:
+    """The expression with optional steps as calls and all macros known; itself where it has none
+    of them, or cannot be read.
+    """
+    if not _REWRITTEN.search(expression):
         return expression
     try:
-        return _written(parse(expression))
+        return _written(cel_macros.expanded(parse(expression)))
     except UnreadableExpression:
         return expression
 

@@ -225,6 +225,10 @@ def test_the_cost_of_loops(schema, rule, is_cheap):
          "10.0.0.0/8"),
         ("cidr(self).masked() == cidr('10.0.0.0/8') && cidr(self).containsCIDR('10.9.0.0/16')",
          "10.0.0.1/8"),
+        ("isSemver(self) && semver(self).compareTo(semver('1.2.3')) > 0", "1.10.0"),
+        ("semver(self).isLessThan(semver('1.0.0')) && !isSemver('v1.0')", "1.0.0-rc.2"),
+        ("semver(self).isLessThan(semver('1.0.0-alpha.10'))", "1.0.0-alpha.2"),
+        ("isSemver(self, true) && semver(self, true).minor() == 2", "v1.02"),
         ("isURL(self) && url(self).getHostname() == 'a.b' && url(self).getPort() == '8'", "https://a.b:8/c?d=e"),
         ("url(self).getScheme() == 'https' && url(self).getEscapedPath() == '/c'", "https://a.b:8/c?d=e"),
         ("self.find('[0-9]+') == '12' && self.findAll('[0-9]+').size() == 2", "a12b3"),
@@ -358,3 +362,23 @@ def test_optional_steps(rule, value, holds):
 def test_every_function_that_can_be_called_has_a_type():
     declared = {name.rpartition(".")[2] for name in types.functions()}
     assert set(cel_functions.FUNCTIONS) - {"named"} <= declared | {"named"}
+
+
+@pytest.mark.parametrize(
+    ("expression", "value", "result"),
+    [
+        ("self.all(k, v, v.all(i, x, i < x && k != ''))", {"a": [1, 2]}, True),
+        ("self.exists(k, v, k == 'a' && v == 1)", {"a": 1}, True),
+        ("self.existsOne(i, v, v == 2)", [2, 1], True),
+        ("self.map(k, self[k].all(i, x, x > i)).all(b, b)", {"a": [1, 2]}, True),
+        ("self.transformList(i, x, i > 0, [i, x].all(i, i > 0))", [5, 6], [True]),
+        ("self.transformMap(k, v, v + 1)", {"a": 1}, {"a": 2}),
+        ("self.transformMapEntry(k, v, {v: k})", {"a": "b"}, {"b": "a"}),
+        ("self.?a.optMap(x, x.?b.orValue(3)).orValue(9)", {"a": {}}, 3),
+        ("self.?a.optMap(x, x).orValue(9)", {}, 9),
+        ("optional.of(self).optFlatMap(x, optional.of(x * 2)).value()", 2, 4),
+    ],
+)
+def test_loops_over_keys_and_values_and_optional_values(expression, value, result):
+    assert cel.problem(expression, {"self": types.DYN}) == ""
+    assert cel.run(expression, {"self": value}) == result
