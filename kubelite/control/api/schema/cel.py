@@ -76,7 +76,7 @@ def missing_function(expression: str) -> str:
     Raises ValueError for what cannot be read.
     """
     named = {name for name in _program(expression).functions() if name[0].isalpha()}
-    known = {*_FUNCTIONS, *cel_functions.FUNCTIONS, cel_optionals.FUNCTION}
+    known = {*_FUNCTIONS, *cel_functions.FUNCTIONS, *cel_optionals.FUNCTIONS}
     return next(iter(sorted(named - known - _library_functions())), "")
 
 
@@ -116,9 +116,8 @@ def _context() -> Any:
 
     context = cel.Context()
     stdlib.add_stdlib_to_context(context)
-    for name, function in cel_functions.FUNCTIONS.items():
+    for name, function in (cel_functions.FUNCTIONS | cel_optionals.FUNCTIONS).items():
         context.add_function(name, function)
-    context.add_function(cel_optionals.FUNCTION, cel_optionals.field)
     context.update(cel_functions.NAMESPACES)
     return context
 

@@ -16,7 +16,7 @@ from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
-from kubelite.control.api.schema import cel_macros, cel_semver, patterns
+from kubelite.control.api.schema import cel_semver, patterns
 from kubelite.objects.facts import names, quantity
 
 if TYPE_CHECKING:
@@ -283,7 +283,6 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "lastIndexOf": _last_index_of,
     "isSorted": _is_sorted,
     "format": _formatted,
-    **cel_macros.FUNCTIONS,
     "named": _named,
     "validate": _validate,
     **{name: lambda _, name=name: f"format:{name}" for name in _FORMATS},

@@ -12,9 +12,11 @@ from kubelite.lib.text_cache import LONGEST_EXPRESSION, remember_short
 from kubelite.objects.cel.syntax import UnreadableExpression, parse
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from kubelite.objects.cel.syntax import Node
 
-FUNCTION = "optionalField"
+_FIELD = "optionalField"
 # Optional steps, macros that are always rewritten, and loops over two names.
 _REWRITTEN = re.compile(
     r"\.\?|\[\?|"
@@ -51,6 +53,10 @@ def field(holder: Any, key: Any) -> Any:
     return cel.OptionalValue.of(holder[key]) if is_there else cel.OptionalValue.none()
 
 
+# What a rewritten expression calls; no client can.
+FUNCTIONS: dict[str, Callable[..., Any]] = {_FIELD: field, **cel_macros.FUNCTIONS}
+
+
 def _is_optional(node: Node | None) -> bool:
     """Whether a step comes behind an optional one, or is one."""
     if node is None:
@@ -76,9 +82,7 @@ def _written(node: Node) -> str:
             assert node.target is not None
             holder = _written(node.target)
             is_optional = _is_optional(node)
-            return (
-                f"{FUNCTION}({holder}, '{node.name}')" if is_optional else f"{holder}.{node.name}"
-            )
+            return f"{_FIELD}({holder}, '{node.name}')" if is_optional else f"{holder}.{node.name}"
         case "list":
             return f"[{', '.join(parts)}]"
         case "map":
@@ -94,9 +98,7 @@ def _written(node: Node) -> str:
 
 def _call(node: Node, parts: list[str]) -> str:
     if node.name in ("_[_]", "_[?_]"):
-        return (
-            f"{FUNCTION}({', '.join(parts)})" if _is_optional(node) else f"{parts[0]}[{parts[1]}]"
-        )
+        return f"{_FIELD}({', '.join(parts)})" if _is_optional(node) else f"{parts[0]}[{parts[1]}]"
     if node.name == "_?_:_":
         return f"({parts[0]} ? {parts[1]} : {parts[2]})"
     if node.name == "@in" or node.name[0] == "_":
