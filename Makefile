@@ -20,7 +20,7 @@ FUZZ_message := csrc/fuzz/fuzz_message.c csrc/shim/message.c csrc/error.c
 KILLS ?= 1600
 SERVER_KILLS ?= 200
 
-.PHONY: screenshots build dist test test-v2 check conformance demo bench soak leaks churn warm-kills kills cluster-kills leader-kills convergence faults agreement api-fuzz clean lint types format warnings cross sanitize fuzz fuzz-plan fuzz-message fuzz-records fuzz-manifest fuzz-archive fuzz-commands fuzz-merge FORCE
+.PHONY: screenshots build dist test test-v2 check conformance demo bench density soak leaks churn warm-kills kills cluster-kills leader-kills convergence faults agreement api-fuzz clean lint types format warnings cross sanitize fuzz fuzz-plan fuzz-message fuzz-records fuzz-manifest fuzz-archive fuzz-commands fuzz-merge FORCE
 
 build:
 	$(PYTHON) setup.py -q build_ext --inplace
@@ -57,6 +57,10 @@ demo:
 
 bench: build
 	$(PYTHON) bench/launch.py
+
+# 500 idle pods: time, memory for each, and what commands take beside them.
+density: build
+	$(PYTHON) bench/density.py
 
 soak: kills
 	KUBELITE_RANDOM_KILLS=$(KILLS) KUBELITE_SEED=$(shell date +%Y%m%d) $(PYTHON) -m pytest -q -rP tests/crash/test_crash_random.py

@@ -249,17 +249,22 @@ class Command:
     def _command(self, *words: str) -> list[str]:
         return [sys.executable, "-m", "kubelite", *words]
 
+    @property
+    def root(self) -> Path:
+        """The state root that the commands work on."""
+        return self._engine.root
+
+    def timed(self, *words: str) -> int:
+        """Nanoseconds that a command takes. Raises BenchError when it fails."""
+        return timed_run(self._command(*words), self._environment, self._site.log("kubelite"))
+
     def once(self) -> Marks:
-        log = self._site.log("kubelite")
         words = {
             "up": ("pod", "up", str(self._file)),
             "ls": ("pod", "ls"),
             "down": ("pod", "down", "bench"),
         }
-        return {
-            mark: timed_run(self._command(*line), self._environment, log)
-            for mark, line in words.items()
-        }
+        return {mark: self.timed(*line) for mark, line in words.items()}
 
     def cleanup(self) -> None:
         self._engine.cleanup()

@@ -98,6 +98,10 @@ COMMANDS = {
 }
 
 
+GARBAGE_THRESHOLD = 100_000
+"""Objects that a command may make before it looks for garbage."""
+
+
 def main() -> int:
     """The ``kubelite`` command: runs what sys.argv says and returns the exit code."""
     return dispatch(GROUPS, COMMANDS)
@@ -121,7 +125,7 @@ def run() -> NoReturn:
     fifth of a short command's time; nothing here waits for either. Where the launcher asked for it,
     the next command finds a warm process.
     """
-    gc.set_threshold(100_000)
+    gc.set_threshold(GARBAGE_THRESHOLD)
     launcher = os.environ.pop("KUBELITE_LAUNCHER", "")
     code = finish(main)
     if launcher and sys.argv[1:2] == ["pod"]:

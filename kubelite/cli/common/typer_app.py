@@ -51,15 +51,28 @@ def build(groups: Mapping[str, str], commands: Commands, args: list[str]) -> Any
     )
     app.callback()(_global_options)
     subapps: dict[str, typer.Typer] = {}
-    for path, command in commands.items():
-        group, _, name = path.rpartition(" ")
-        if group and group not in subapps:
-            subapps[group] = typer.Typer(context_settings=_CONTEXT, rich_markup_mode=None)
-            app.add_typer(subapps[group], name=group, help=groups[group])
-        function = _adapted(load(command)) if path == chosen else _not_loaded
+    for group, text in groups.items():
+        subapps[group] = typer.Typer(context_settings=_CONTEXT, rich_markup_mode=None)
+        app.add_typer(subapps[group], name=group, help=text)
+    if chosen:
+        group, _, name = chosen.rpartition(" ")
         target = subapps[group] if group else app
+        function = _adapted(load(commands[chosen]))
         target.command(name, context_settings=_CONTEXT)(function)
-    return typer.main.get_command(app)
+    parser = typer.main.get_command(app)
+    _add_names(parser, commands)
+    return parser
+
+
+def _add_names(parser: Any, commands: Commands) -> None:
+    """Adds every other command by its name alone: Typer would look at each one's signature, which
+    takes longer than the command itself.
+    """
+    stub = typer.core.TyperCommand(None, callback=_not_loaded)
+    for path in commands:
+        group, _, name = path.rpartition(" ")
+        target = parser.commands[group] if group else parser
+        target.commands.setdefault(name, stub)
 
 
 def _not_loaded() -> None:

@@ -22,8 +22,9 @@ import time
 from importlib import import_module
 from typing import NoReturn
 
-from kubelite.cli.main import finish, main
+from kubelite.cli.main import GARBAGE_THRESHOLD, finish, main
 from kubelite.cli.warm import caller
+from kubelite.cli.warm.rehearsal import rehearse
 from kubelite.cli.warm.request import (
     EXITED,
     HEAD,
@@ -286,9 +287,11 @@ def serve(name: str) -> None:
         return
     for module in _PRELOADED:
         _preload(module)
+    rehearse()
     code = _code_times()
     gc.collect()
     gc.freeze()
+    gc.set_threshold(GARBAGE_THRESHOLD)
     _remove(path)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     before = os.umask(0o177)
