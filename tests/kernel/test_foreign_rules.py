@@ -14,6 +14,7 @@ import pytest
 
 from kubelite.core import native
 from kubelite.node.network import firewall_check, ipam, names, nftables
+from kubelite.node.network.families import IPV4, IPV6, Family
 from kubelite.node.network.pod import PodNetwork
 from kubelite.node.proxy.proxy import ServiceProxy
 from kubelite.node.proxy.services import Endpoint, Frontend
@@ -22,6 +23,9 @@ from kubelite.testing.netns import NetworkNamespace
 if os.geteuid() != 0:
     pytest.skip("network namespaces need root", allow_module_level=True)
 
+Places = dict[str, tuple[NetworkNamespace, tuple[str, ...]]]
+UPPER = bytes.fromhex("20010db80000000000000000")
+"""Of IPv6 addresses outside; the rest is that of the IPv4 address."""
 UPLINK, NEIGHBOUR, KEY, PORT = "192.0.2.1", "192.0.2.9", "0c1d2e3f", 443
 BRIDGE = names.bridge(KEY)
 TIMEOUT = 0.5
@@ -112,45 +116,72 @@ CASES = {
 }
 
 
+IPV6_CASES = {
+    "nothing": ("", set()),
+    "a wall that lets nothing through": (chain(policy="drop"), {OUT, BETWEEN}),
+    "a wall of IPv6 alone": (
+        "table ip6 wall { chain guard { type filter hook forward priority 0; policy drop; }; }",
+        {OUT, BETWEEN},
+    ),
+    "a wall of IPv4 alone": (
+        "table ip wall { chain guard { type filter hook forward priority 0; policy drop; }; }",
+        set(),
+    ),
+    "one that knows addresses of IPv4": (
+        chain("ip saddr 10.208.0.0/12 accept", ANSWERS, policy="drop"),
+        {OUT, BETWEEN},
+    ),
+    "one that knows the addresses": (
+        chain("ip6 saddr fd6b:7562:656c:6974::/64 accept", ANSWERS, policy="drop"),
+        set(),
+    ),
+    "one that knows the family": (chain("meta nfproto ipv6 accept", policy="drop"), set()),
+}
+
+
 @pytest.fixture
 def host() -> Iterator[NetworkNamespace]:
     with NetworkNamespace() as space, space.inside():
-        native.net_bridge("up0", ipam.number(UPLINK), 24)
+        native.net_bridge("up0", ipam.number(UPLINK), 24, UPPER)
         subprocess.run(["ip", "route", "add", "default", "via", NEIGHBOUR], check=True)
         yield space
 
 
 @pytest.fixture
-def pods(
-    host: NetworkNamespace, tmp_path: Path
-) -> Iterator[dict[str, tuple[NetworkNamespace, str]]]:
+def pods(host: NetworkNamespace, tmp_path: Path) -> Iterator[Places]:
     """Namespaces that listen, and their addresses: two pods, the host, a neighbour."""
     network = PodNetwork(str(tmp_path), KEY, str(tmp_path / "lock"))
-    places = {"host": (host, UPLINK)}
+    places = {"host": (host, (UPLINK, outer(UPLINK)))}
     neighbour = NetworkNamespace()
-    native.net_attach(
-        neighbour.fd, "up0", "up0-1", "eth0", ipam.number(NEIGHBOUR), 24, ipam.number(UPLINK)
-    )
-    places["neighbour"] = neighbour, NEIGHBOUR
+    ends = (ipam.number(NEIGHBOUR), 24, ipam.number(UPLINK))
+    native.net_attach(neighbour.fd, "up0", "up0-1", "eth0", *ends, UPPER)
+    places["neighbour"] = neighbour, (NEIGHBOUR, outer(NEIGHBOUR))
     for name in ("one", "other"):
         space = NetworkNamespace(loopback=False)
-        lease = network.prepare(name, f"default/{name}")
+        lease = network.prepare(name, f"default/{name}", dual_stack=True)
         network.attach(lease, space.fd)
-        places[name] = space, lease.address
+        places[name] = space, lease.addresses
     listeners = []
     for space, _ in places.values():
         with space.inside():
-            listeners.append(socket.create_server(("", PORT)))
+            both = {"family": socket.AF_INET6, "dualstack_ipv6": True}
+            listeners.append(socket.create_server(("::", PORT), **both))
     yield places
     for listener in listeners:
         listener.close()
     network.remove_all()
 
 
-def reaches(pods: dict[str, tuple[NetworkNamespace, str]], target: str) -> bool:
+def outer(address: str) -> str:
+    """The IPv6 address outside that goes with an IPv4 address."""
+    return socket.inet_ntop(socket.AF_INET6, UPPER + socket.inet_aton(address))
+
+
+def reaches(pods: Places, target: str, family: Family = IPV4) -> bool:
+    (address,) = family.of(pods[target][1])
     with pods["one"][0].inside():
         try:
-            socket.create_connection((pods[target][1], PORT), TIMEOUT).close()
+            socket.create_connection((address, PORT), TIMEOUT).close()
         except OSError:
             return False
     return True
@@ -164,6 +195,16 @@ def test_what_is_said_of_a_firewall_is_what_packets_find(pods, case: str) -> Non
     targets = {OUT: "neighbour", BETWEEN: "other", IN: "host"}
     assert {way for way, target in targets.items() if not reaches(pods, target)} == expected
     assert said == expected
+
+
+@pytest.mark.parametrize("case", IPV6_CASES)
+def test_what_is_said_of_a_firewall_is_what_packets_of_ipv6_find(pods, case: str) -> None:
+    rules, expected = IPV6_CASES[case]
+    nftables.run(rules)
+    said = {found.way for found in firewall_check.blocked(KEY)}
+    targets = {OUT: "neighbour", BETWEEN: "other", IN: "host"}
+    assert {way for way, target in targets.items() if not reaches(pods, target, IPV6)} == expected
+    assert {way for way in targets if f"{way} by IPv6" in said} == expected
 
 
 def test_the_chain_is_named_and_a_rule_that_is_not_understood_makes_it_uncertain(host) -> None:

@@ -6,14 +6,16 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from kubelite.node.network import bridge, ipam, names, nftables
+from kubelite.node.network.families import IPV4, IPV6, Family
 from kubelite.node.network.foreign_rules import Obstacle, Packet, Ruleset, foreign_tables
+from kubelite.objects.facts import pod_ranges
 
-_ELSEWHERE = "198.51.100.1"
-"""An address that no machine has (RFC 5737)."""
+_ELSEWHERE = {IPV4: "198.51.100.1", IPV6: "2001:db8::1"}
+"""Addresses that no machine has (RFC 5737, RFC 3849)."""
 
 
 class Blocked(NamedTuple):
-    """A way on which a chain of others drops packets."""
+    """A way on which a chain of others drops packets, of IPv6 where it says so."""
 
     way: str
     obstacle: Obstacle
@@ -21,11 +23,10 @@ class Blocked(NamedTuple):
 
 def blocked(key: str) -> list[Blocked]:
     """The ways of the home's pods that somebody's rules block; each chain is named once a way.
+    Those of IPv6 count while there is a pod with such an address.
 
     Raises NetworkError.
     """
-    tables = foreign_tables(nftables.run("list tables"))
-    ruleset = Ruleset(nftables.run(f"list table {table}") for table in tables)
     with open("/proc/thread-self/net/route", encoding="ascii") as file:
         routes = ipam.parse_routes(file.read())
     subnet = ipam.choose_subnet(key, routes, names.bridge(key))
@@ -33,21 +34,29 @@ def blocked(key: str) -> list[Blocked]:
         bridge.outward_interfaces()
     )
     result: dict[tuple[str, str, str], Blocked] = {}
-    for way, hook, packet in _ways(names.bridge(key), subnet, uplinks[:1]):
-        for obstacle in ruleset.obstacles(hook, packet):
-            result.setdefault((way, obstacle.table, obstacle.chain), Blocked(way, obstacle))
+    for family in (IPV4, IPV6) if nftables.has_table(names.table(key), IPV6.nft) else (IPV4,):
+        tables = foreign_tables(nftables.run("list tables"), family)
+        ruleset = Ruleset(nftables.run(f"list table {table}") for table in tables)
+        for title, hook, packet in _ways(names.bridge(key), subnet, uplinks[:1], family):
+            way = title if family is IPV4 else f"{title} by IPv6"
+            for obstacle in ruleset.obstacles(hook, packet):
+                result.setdefault((way, obstacle.table, obstacle.chain), Blocked(way, obstacle))
     return list(result.values())
 
 
-def _ways(home: str, subnet: int, uplinks: list[str]) -> Iterator[tuple[str, str, Packet]]:
+def _ways(
+    home: str, subnet: int, uplinks: list[str], family: Family
+) -> Iterator[tuple[str, str, Packet]]:
     """A title, a hook, and a packet there, for each direction of each way."""
-    host, one, other = (ipam.text(subnet | number) for number in (1, 2, 3))
+    text = ipam.text if family is IPV4 else pod_ranges.ipv6
+    host, one, other = (text(subnet | number) for number in (1, 2, 3))
+    elsewhere = _ELSEWHERE[family]
     yield "from pod to pod", "forward", Packet(home, home, one, other)
     yield "from pods to this machine", "input", Packet(home, "", one, host)
     yield "from this machine to pods", "output", Packet("", home, host, one)
     for uplink in uplinks:
         out = "from pods to other machines"
-        yield out, "forward", Packet(home, uplink, one, _ELSEWHERE)
-        yield out, "forward", Packet(uplink, home, _ELSEWHERE, one, state="established")
+        yield out, "forward", Packet(home, uplink, one, elsewhere)
+        yield out, "forward", Packet(uplink, home, elsewhere, one, state="established")
         into = "from other machines to host ports and Services"
-        yield into, "forward", Packet(uplink, home, _ELSEWHERE, one)
+        yield into, "forward", Packet(uplink, home, elsewhere, one)

@@ -14,10 +14,11 @@ from fnmatch import fnmatchcase
 from typing import Any, NamedTuple
 
 from kubelite.lib.json import Object
+from kubelite.node.network.families import IPV4, IPV6, Family
 
 _OURS = "kubelite-"
-_FAMILIES = ("ip", "inet")
 _NUMBERS = {"tcp": "6", "udp": "17", "sctp": "132", "icmp": "1"}
+_FAMILY_NUMBERS = {IPV4: "2", IPV6: "10"}
 _DEPTH = 16
 """How far chains may jump in the kernel (NFT_JUMP_STACK_SIZE)."""
 
@@ -32,6 +33,11 @@ class Packet(NamedTuple):
     protocol: str = "tcp"
     port: int = 443
     state: str = "new"
+
+    @property
+    def family(self) -> Family:
+        """That of its addresses."""
+        return IPV6 if IPV6.has(self.source) else IPV4
 
 
 class Obstacle(NamedTuple):
@@ -49,15 +55,15 @@ class Obstacle(NamedTuple):
         return f'the chain "{self.chain}" of the nftables table {self.table} {how}'
 
 
-def foreign_tables(listing: str) -> list[str]:
-    """Family and name of the tables of others that IPv4 packets meet, from the JSON of ``list
-    tables``.
+def foreign_tables(listing: str, family: Family = IPV4) -> list[str]:
+    """Family and name of the tables of others that packets of a family meet, from the JSON of
+    ``list tables``.
     """
     tables = (entry.get("table", {}) for entry in json.loads(listing)["nftables"])
     return [
         f"{table['family']} {table['name']}"
         for table in tables
-        if table.get("family") in _FAMILIES and not table["name"].startswith(_OURS)
+        if table.get("family") in (family.nft, "inet") and not table["name"].startswith(_OURS)
     ]
 
 
@@ -162,10 +168,12 @@ def _values(left: Any, packet: Packet) -> tuple[str, ...] | None:
             return (packet.source_interface,)
         case "meta", "oifname" | "oif":
             return (packet.target_interface,)
-        case ("meta", "l4proto") | ("payload", "protocol"):
+        case ("meta", "l4proto") | ("payload", "protocol" | "nexthdr"):
             return protocols
         case "meta", "nfproto":
-            return ("ipv4", "2")
+            return (packet.family.name.lower(), _FAMILY_NUMBERS[packet.family])
+        case "payload", "saddr" | "daddr" if what["protocol"] != packet.family.nft:
+            return ("of another family",)
         case "ct", "state":
             return (packet.state,)
         case "payload", "saddr":
