@@ -21,7 +21,9 @@ from kubelite.objects.pod.pod import (
     ResourceRequirements,
 )
 
-VALUES = Values("node-1", "192.0.2.1", "10.0.0.7", cpu=2000, memory=4 << 30, storage=100)
+VALUES = Values(
+    "node-1", "192.0.2.1", ("10.0.0.7", "fd00::7"), cpu=2000, memory=4 << 30, storage=100
+)
 
 
 def slow(text: str, variables: dict[str, str]) -> str:
@@ -110,7 +112,7 @@ def test_a_variable_may_name_those_before_it_and_the_last_of_a_name_wins() -> No
         ("spec.serviceAccountName", "robot"),
         ("status.hostIP", "192.0.2.1"),
         ("status.podIP", "10.0.0.7"),
-        ("status.podIPs", "10.0.0.7"),
+        ("status.podIPs", "10.0.0.7,fd00::7"),
     ],
 )
 def test_fields_of_the_pod(path: str, expected: str) -> None:

@@ -34,11 +34,6 @@ class Served:
             for endpoint in frontend.endpoints
         }
 
-    @property
-    def has_affinity(self) -> bool:
-        """Whether clients of any port stick to an endpoint."""
-        return any(frontend.affinity_seconds for frontend in self.frontends)
-
 
 class ServiceProxy:
     """The Services of one node in the nftables table ``table``, with their addresses of one family.
@@ -135,17 +130,17 @@ class ServiceProxy:
             self._run(commands)
 
     def _forget_clients(self, before: Mapping[Key, Served], after: Mapping[Key, Served]) -> None:
-        gone: set[Endpoint] = set()
-        for key, served in before.items():
-            if served.has_affinity:
-                gone |= served.endpoints() - after[key].endpoints()
-        if not gone:
+        lost = service_rules.lost_endpoints(
+            (frontend for served in before.values() for frontend in served.frontends),
+            (frontend for served in after.values() for frontend in served.frontends),
+        )
+        if not lost:
             return
         listings = [
             self._run(f"list map {self.family.nft} {self.table} {name}\n")
             for name in service_rules.affinity_maps(self.family)
         ]
-        stale = service_rules.stale_affinity(listings, gone)
+        stale = service_rules.stale_affinity(listings, lost)
         if stale:
             self._run(service_rules.change(self.table, dict.fromkeys(stale, ""), {}, self.family))
 

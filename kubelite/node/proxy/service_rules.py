@@ -27,7 +27,7 @@ have a slot each; more are spread over the next size, where some have one slot m
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from kubelite.node.network import names
@@ -119,19 +119,48 @@ def change(name: str, old: Elements, new: Elements, family: Family = IPV4) -> st
     return "".join(lines)
 
 
-def stale_affinity(listings: Sequence[str], gone: Iterable[Endpoint]) -> list[Element]:
-    """Learnt elements that lead to endpoints that are gone. ``listings`` are the JSON of ``list
+Lost = Mapping[int, Collection[Endpoint]]
+"""Endpoints that a Service port with affinity leads to no longer, by its connection mark."""
+
+
+def lost_endpoints(before: Iterable[Frontend], after: Iterable[Frontend]) -> Lost:
+    """What the clients of a Service must not stick to any more. Where there is no affinity left,
+    that is everything: when it comes back, other endpoints may be gone.
+    """
+    kept = {affinity_id(frontend): frontend for frontend in after if frontend.affinity_seconds}
+    lost: dict[int, Collection[Endpoint]] = {}
+    for frontend in before:
+        if not frontend.affinity_seconds:
+            continue
+        mark = affinity_id(frontend)
+        new = kept.get(mark, frontend._replace(endpoints=(), inside=()))
+        inside = set(_inside(frontend)) - set(_inside(new))
+        if gone := inside | set(frontend.endpoints) - set(new.endpoints):
+            lost[mark] = gone
+    return lost
+
+
+def _inside(frontend: Frontend) -> tuple[Endpoint, ...]:
+    return frontend.inside or frontend.endpoints
+
+
+def stale_affinity(listings: Sequence[str], lost: Lost) -> list[Element]:
+    """Learnt elements that lead to endpoints that are lost. ``listings`` are the JSON of ``list
     map`` for each of :func:`affinity_maps`.
 
     An element of IPv4 is ``[{"elem": {"val": {"concat": [client, mark]}}}, {"concat": [address,
     port]}]``; those of IPv6 are ``[{"elem": {"val": hash}}, address]`` and the same with a port.
+    A hash does not tell the Service port: there what one has lost counts for all.
     """
-    lost = set(gone)
+    everything = {endpoint for endpoints in lost.values() for endpoint in endpoints}
     maps = [dict(_learnt(listing)) for listing in listings]
     stale = []
     for key, target in maps[0].items():
-        parts = target["concat"] if len(maps) == 1 else (target, maps[1].get(key))
-        if Endpoint(*parts) in lost:
+        if len(maps) == 1:
+            endpoint, gone = Endpoint(*target["concat"]), lost.get(int(key.split(" . ")[1]), ())
+        else:
+            endpoint, gone = Endpoint(target, maps[1].get(key, 0)), everything
+        if endpoint in gone:
             stale += [Element(name, key) for name, _ in zip(_AFFINITY_MAPS, maps, strict=False)]
     return stale
 

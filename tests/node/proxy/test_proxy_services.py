@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kubelite.node.proxy import service_rules
-from kubelite.node.proxy.services import Endpoint, Node, frontends, health_check
+from kubelite.node.proxy.services import Endpoint, Frontend, Node, frontends, health_check
 from kubelite.objects.facts.load_balancers import ANNOUNCED_BY
 
 HERE = Node("here", "zone-a")
@@ -194,5 +194,25 @@ def test_stale_affinity_is_what_leads_to_endpoints_that_are_gone():
         '"timeout": 9}}, {"concat": ["10.0.0.1", 80]}], [{"elem": {"val": {"concat": '
         '["10.0.0.8", 6]}}}, {"concat": ["10.0.0.2", 80]}]]}}]}'
     )
-    stale = service_rules.stale_affinity([listing], [Endpoint("10.0.0.2", 80)])
+    gone = [Endpoint("10.0.0.1", 80), Endpoint("10.0.0.2", 80)]
+    stale = service_rules.stale_affinity([listing], {6: gone})
     assert [element.key for element in stale] == ["10.0.0.8 . 6"]
+
+
+def test_clients_lose_what_their_port_leads_to_no_longer():
+    one, two, three = (Endpoint(f"10.0.0.{number}", 80) for number in (1, 2, 3))
+    port = Frontend("10.96.0.1", "tcp", 80, (one, two), affinity_seconds=9)
+    mark = service_rules.affinity_id(port)
+    for after, lost in (
+        (port, set()),
+        (port._replace(endpoints=(two, three)), {one}),
+        (port._replace(endpoints=(one,), inside=(one, two)), {two}),
+        (port._replace(affinity_seconds=0), {one, two}),
+        (port._replace(port=81), {one, two}),
+    ):
+        found = service_rules.lost_endpoints([port], [after])
+        assert set(found.get(mark, ())) == lost
+    local = port._replace(endpoints=(one,), inside=(one, two))
+    assert set(service_rules.lost_endpoints([local], [port._replace(endpoints=(one,))])[mark]) == {
+        two
+    }
