@@ -134,6 +134,12 @@ ROWS: tuple[Row, ...] = (
         is_on=False,
     ),
     Row(
+        "persistentvolume-expander-controller",
+        "persistentvolume-expander",
+        "storage.expander",
+        "PERSISTENT_VOLUME_EXPANDER_CONTROLLER",
+    ),
+    Row(
         "persistentvolumeclaim-protection-controller",
         "pvc-protection",
         "storage.protection",

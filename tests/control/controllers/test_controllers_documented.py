@@ -217,6 +217,7 @@ EVENTS: dict[str, str] = {
         WaitForPodScheduled
         """,
     "storage.ephemeral": "FailedBinding",
+    "storage.expander": "ExternalExpanding",
     "storage.provisioner": "ProvisioningFailed ProvisioningSucceeded VolumeResizeSuccessful",
     "workloads.daemonset": "SucceededDaemonPod FailedDaemonPod SelectingAll",
     "workloads.deployment": "ScalingReplicaSet ReplicaSetCreateError SelectingAll",

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from kubelite.client.resources import PERSISTENT_VOLUME_CLAIMS
 from kubelite.control.controllers.actions import Emit
 from kubelite.control.controllers.shared.meta import format_time
-from kubelite.control.controllers.storage import binder, ephemeral, protection
+from kubelite.control.controllers.storage import binder, ephemeral, expander, protection
+from kubelite.objects.facts.local_volumes import PROVISIONED_BY, PROVISIONER
 from tests.control.controllers.plain import NOW, World, pod
 
 CLAIM, VOLUME = binder.claim_key("default", "c"), binder.volume_key("v")
@@ -198,6 +200,40 @@ def test_a_claim_whose_volume_is_gone_is_lost() -> None:
     world.converge(binder.plan, CLAIM)
     assert world.get("PersistentVolumeClaim", "c")["status"]["phase"] == "Lost"
     assert [event.reason for event in world.events] == ["ClaimLost"]
+
+
+def grown(size="2Gi", **volume_spec):
+    """A bound pair whose claim asks for so much and has 1Gi."""
+    kept, held = bound_pair(**volume_spec)
+    held["spec"]["resources"]["requests"]["storage"] = size
+    held["status"]["capacity"] = {"storage": "1Gi"}
+    return kept, held
+
+
+def expansion_events(*objects):
+    plan = expander.plan(World(*objects).view, ("default", "c"), NOW)
+    return [(step.type, step.reason, step.message) for step in plan.steps]
+
+
+def test_a_claim_that_has_grown_waits_for_its_driver() -> None:
+    text = "waiting for an external controller to expand this PVC"
+    assert expansion_events(*grown()) == [("Warning", "ExternalExpanding", text)]
+    assert expansion_events(*grown("1Gi")) == []
+    other, claimed = grown()
+    other["spec"]["claimRef"]["uid"] = "uid-d"
+    assert expansion_events(other, claimed) == []
+    ours, claimed = grown()
+    ours["metadata"]["annotations"] = {PROVISIONED_BY: PROVISIONER}
+    assert expansion_events(ours, claimed) == [], "our own grow by themselves"
+
+
+def test_only_what_grows_is_looked_at() -> None:
+    concerned = expander.PERSISTENT_VOLUME_EXPANDER_CONTROLLER.watches[PERSISTENT_VOLUME_CLAIMS]
+    (_, same), (_, more) = grown("1Gi"), grown("2Gi")
+    view = World().view
+    assert list(concerned(view, None, more)) == [("default", "c")]
+    assert list(concerned(view, same, more)) == [("default", "c")]
+    assert list(concerned(view, more, more)) == list(concerned(view, more, None)) == []
 
 
 def user(node="n", name="p", **volume_source):

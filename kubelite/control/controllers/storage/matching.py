@@ -6,7 +6,7 @@ claim the smallest is taken, first of those with the fewest access modes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from kubelite.client.resources import STORAGE_CLASSES
 from kubelite.control.controllers.shared.meta import (
@@ -84,7 +84,7 @@ def _is_candidate(claim: Obj, volume: Obj) -> bool:
     return (
         not is_deleting(volume)
         and (not spec_of(volume).get("claimRef") or is_reserved_for(volume, claim))
-        and _capacity(volume) >= _requested(claim)
+        and _capacity(volume) >= requested(claim)
         and _mode(volume) == _mode(claim)
         and _attributes_class(volume) == _attributes_class(claim)
         and _has_access_modes(claim, volume)
@@ -98,7 +98,7 @@ def _preference(volume: Obj) -> tuple[int, int, str]:
 
 def mismatch(volume: Obj, claim: Obj) -> str:
     """Why a volume that a claim asks for by name does not satisfy it, "" where it does."""
-    if _requested(claim) > _capacity(volume):
+    if requested(claim) > _capacity(volume):
         return "requested PV is too small"
     if class_of(volume) != class_of(claim):
         return "storageClassName does not match"
@@ -129,9 +129,14 @@ def _has_access_modes(claim: Obj, volume: Obj) -> bool:
 
 
 def _capacity(volume: Obj) -> int:
-    return quantity.parse(str((spec_of(volume).get("capacity") or {}).get("storage", "0"))).nano
+    return storage_in(spec_of(volume).get("capacity"))
 
 
-def _requested(claim: Obj) -> int:
-    requests = (spec_of(claim).get("resources") or {}).get("requests") or {}
-    return quantity.parse(str(requests.get("storage", "0"))).nano
+def requested(claim: Obj) -> int:
+    """How much storage a claim asks for, in billionths of a byte."""
+    return storage_in((spec_of(claim).get("resources") or {}).get("requests"))
+
+
+def storage_in(amounts: Mapping[str, object] | None) -> int:
+    """The storage among amounts of resources, in billionths of a byte."""
+    return quantity.parse(str((amounts or {}).get("storage", "0"))).nano
