@@ -84,6 +84,7 @@ step = st.sampled_from(
         "drop node",
         "assume",
         "forget",
+        "label",
     )
 )
 
@@ -105,6 +106,13 @@ def test_incremental_equals_rebuilt(objects, steps, data):
             node = nodes[pick % len(nodes)]["metadata"]["name"]
             both.cluster.assume(pod, node)
             both.start(pod, node, 200 + number)
+        elif what == "label" and pods:
+            old = pods[pick % len(pods)]
+            more = (
+                {"zone-of-node": "z1"} if pick % 2 else data.draw(worlds.pod_labels, label="labels")
+            )
+            labels = {**(old["metadata"].get("labels") or {}), **more}
+            both.put({**old, "metadata": {**old["metadata"], "labels": labels}})
         elif what in ("delete", "forget") and pods:
             gone = pods[pick % len(pods)]
             both.objects.pop(both.name(gone))
@@ -126,6 +134,19 @@ def test_incremental_equals_rebuilt(objects, steps, data):
             both.drop(nodes[pick % len(nodes)])
         for probe in probes[: 1 + number % 2]:
             assert said(both.cluster, probe) == said(fresh(both.objects.values()), probe)
+
+
+def test_labels_that_nobody_asks_for_change_nothing():
+    """Every binding adds those of its node: they must not cost what a new pod does."""
+    waiting = small.pod("web", cpu="1", labels={"app": "web"})
+    cluster = fresh([small.node("n1")])
+    assert batch.place(cluster, [waiting]) == ["n1"]
+    labels = {"app": "web", "topology.kubernetes.io/zone": "z1"}
+    before = cluster.changes
+    cluster.put("Pod", small.pod("web", cpu="1", labels=labels, on="n1"))
+    assert cluster.changes == before
+    cluster.put("Pod", small.pod("web", cpu="2", labels=labels, on="n1"))
+    assert cluster.changes > before
 
 
 def named(pod, name):

@@ -195,11 +195,12 @@ def pod_terms():
     )
 
 
+pod_labels = st.dictionaries(st.sampled_from(("app", "tier")), st.sampled_from(APPS), max_size=2)
+
+
 @st.composite
 def pod(draw, name, nodes=0, **fixed):
-    labels = draw(
-        st.dictionaries(st.sampled_from(("app", "tier")), st.sampled_from(APPS), max_size=2)
-    )
+    labels = draw(pod_labels)
     inits = draw(some(container(), 1)) if draw(rarely(4)) else []
     for each in inits:
         if draw(st.booleans()):

@@ -21,7 +21,7 @@ def typed(name: str, value: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise bad_request(f"the body of the request is not an object of kind {kind}")
     try:
-        document: dict[str, Any] = structs.write(structs.read(name, without_nulls(value, name)))
+        document: dict[str, Any] = structs.write(_read(name, value))
     except msgspec.ValidationError as error:
         why = next(wrong_types(name, value, ""), str(error))
         version = name.split(".")[-2]
@@ -29,3 +29,13 @@ def typed(name: str, value: Any) -> dict[str, Any]:
             f'{kind} in version "{version}" cannot be handled as a {kind}: {why}'
         ) from None
     return document
+
+
+def _read(name: str, value: dict[str, Any]) -> Any:
+    """The struct of a body; nulls and unknown fields, which few have, are looked for when it cannot
+    be read as it is. Raises ValidationError.
+    """
+    try:
+        return structs.read(name, value, strict=True)
+    except msgspec.ValidationError:
+        return structs.read(name, without_nulls(value, name))

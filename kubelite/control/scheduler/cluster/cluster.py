@@ -136,8 +136,10 @@ class Cluster:
             entry is None
             or (entry.node, entry.nominated) != (node, nominated)
             or (obj.get("status") or {}).get("phase") in FINISHED
-            or entry.reading is not self._traits.read(field, obj)
         ):
+            return False
+        reading = self._traits.read(field, obj)
+        if entry.reading is not reading and not self._is_alike(entry, reading):
             return False
         start = start_of(obj)
         if start != entry.start:
@@ -146,8 +148,21 @@ class Cluster:
             entry.start = start
             if self._columns is not None and entry.pod_class is not None and node:
                 self._restart(self._columns, entry)
-        entry.obj = obj
+        entry.obj, entry.reading = obj, reading
         return True
+
+    def _is_alike(self, entry: Entry, reading: Reading) -> bool:
+        """Whether a pod counts as before with what is read of it now: a binding adds labels of the
+        node, for which mostly nobody asks.
+        """
+        if self._columns is None:
+            return False
+        present = self._columns.present
+        try:
+            before = self._known(self._columns, entry.reading, entry.name, present)
+            return self._known(self._columns, reading, entry.name, present) is before
+        except OutOfResources:
+            return False
 
     def _restart(self, columns: Columns, entry: Entry) -> None:
         """Tells the core when a pod has started; only preemption asks."""

@@ -101,10 +101,12 @@ def key_of(pod: Mapping[str, Any]) -> str:
 
 def full_name(obj: Mapping[str, Any]) -> str:
     """ "ns/name" of an object. Raises BadObject."""
+    given = obj.get("metadata") if type(obj) is dict else None
+    if type(given) is dict:
+        name, namespace = given.get("name"), given.get("namespace")
+        if type(name) is str and type(namespace) is str and namespace:
+            return f"{namespace}/{name}"
     meta = Field(obj, "object").at("metadata")
-    name, namespace = meta.map().get("name"), meta.map().get("namespace")
-    if type(name) is str and type(namespace) is str and namespace:
-        return f"{namespace}/{name}"
     return f"{meta.at('namespace').text() or 'default'}/{meta.at('name').text()}"
 
 
