@@ -8,8 +8,6 @@ import os
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-import yaml
-
 from kubelite.client.errors import BadKubeconfig
 
 ACCOUNT_DIRECTORY = "/var/run/secrets/kubernetes.io/serviceaccount"
@@ -39,6 +37,8 @@ def load(path: str, context: str = "") -> ClusterAccess:
 
     Raises BadKubeconfig.
     """
+    import yaml  # a node has no kubeconfig
+
     try:
         with open(path, encoding="utf-8") as file:
             value = yaml.load(file, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))

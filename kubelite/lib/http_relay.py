@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Coroutine, Mapping
-from typing import Any
+from collections.abc import Mapping
 from urllib.parse import unquote
 
 import aiohttp
 from aiohttp import web
 from multidict import CIMultiDict, CIMultiDictProxy
+
+from kubelite.lib.directions import until_one_ends
 
 _HOP_BY_HOP = frozenset(
     "connection keep-alive proxy-authenticate proxy-authorization proxy-connection te trailer "
@@ -73,17 +73,6 @@ async def carry_messages(
     await client.prepare(request)
     await until_one_ends(_relay(client, backend), _relay(backend, client))
     return client
-
-
-async def until_one_ends(*directions: Coroutine[Any, Any, None]) -> None:
-    """Runs the directions of a connection; as soon as one ends, the others are cancelled."""
-    tasks = [asyncio.create_task(direction) for direction in directions]
-    try:
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _relay(

@@ -15,7 +15,7 @@ from kubelite.client.http import HttpTransport
 from kubelite.client.resources import PODS
 from kubelite.client.transport import Call
 from kubelite.control.api.wire.status import StatusError, bad_request, forbidden, unavailable
-from kubelite.lib.http_relay import until_one_ends
+from kubelite.lib.directions import until_one_ends
 from kubelite.lib.json import Object
 from kubelite.ui.api_lookup import find_pod
 

@@ -5,10 +5,11 @@ with and without the parser library.
 from __future__ import annotations
 
 import re
+from contextlib import closing
 
 import pytest
 
-from kubelite.cli.common import fastpath, help_page
+from kubelite.cli.common import dispatch, fastpath, help_page
 from kubelite.cli.common.command import (
     Argument,
     Option,
@@ -19,7 +20,9 @@ from kubelite.cli.common.command import (
 )
 from kubelite.cli.common.typer_app import build
 from kubelite.cli.main import COMMANDS, GROUPS
+from kubelite.node.dns.sockets import open_sockets
 from kubelite.node.runtime.home import Home
+from kubelite.up import kept_sockets
 from kubelite.up.cluster import UpOptions, process_commands
 from kubelite.up.supervisor import Directory
 
@@ -141,6 +144,13 @@ def test_plain_command_lines_mean_the_same_with_and_without_the_parser(
     defaults = {each.name: each.default for each in parameters(real)}
     assert {name: received[name] for name in call.arguments} == call.arguments
     assert {n: v for n, v in given.items() if v != defaults[n]}.keys() <= call.arguments.keys()
+
+
+def test_what_a_node_is_handed_costs_it_no_parser(monkeypatch: pytest.MonkeyPatch) -> None:
+    with closing(open_sockets("127.0.0.1", 0)) as sockets:
+        for name, value in kept_sockets.environment(sockets).items():
+            monkeypatch.setenv(name, value)
+    assert dispatch._is_plain_environment()
 
 
 def _like(real, record):  # type: ignore[no-untyped-def]

@@ -109,9 +109,15 @@ def _import_msgspec() -> None:
 
 def _is_plain_environment() -> bool:
     """Whether no environment variable sets an option or asks for completion. Those that are known
-    are read elsewhere: by the state root, the launcher and the registry of state roots.
+    are read elsewhere: by the state root, the launcher, the registry of state roots and the node's
+    name server.
     """
-    known = ("KUBELITE_ROOT", "KUBELITE_WARM_SECONDS", "KUBELITE_REGISTRY")
+    known = (
+        "KUBELITE_ROOT",
+        "KUBELITE_WARM_SECONDS",
+        "KUBELITE_REGISTRY",
+        "KUBELITE_NAME_SERVER",
+    )
     return not any(
         name.lstrip("_").startswith("KUBELITE_") and name not in known for name in os.environ
     )

@@ -10,8 +10,10 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import yarl._url
-from aiohttp import web
-from aiohttp.web_protocol import RequestHandler
+from aiohttp import web_server
+from aiohttp.web_protocol import PayloadAccessError, RequestHandler
+from aiohttp.web_request import BaseRequest
+from aiohttp.web_response import Response, StreamResponse
 
 from kubelite.control.api.wire.answer import Answer
 from kubelite.control.api.wire.documents import encode
@@ -79,24 +81,22 @@ class _Connection(RequestHandler):
 
     def handle_error(
         self,
-        request: web.BaseRequest,
+        request: BaseRequest,
         status: int = 500,
         exc: BaseException | None = None,
         message: str | None = None,
-    ) -> web.StreamResponse:
+    ) -> StreamResponse:
         reason = {400: "BadRequest", 408: "Timeout", 413: "RequestEntityTooLarge"}.get(
             status, "InternalError"
         )
         text = "the request is not valid HTTP" if status < 500 else "Internal error occurred"
         shown = encode(body("Failure", text, reason, None, status)) + b"\n"
-        response = web.Response(
-            body=shown, status=status, headers={"Content-Type": "application/json"}
-        )
+        response = Response(body=shown, status=status, headers={"Content-Type": "application/json"})
         response.force_close()
         return response
 
 
-class _Listener(web.Server):
+class _Listener(web_server.Server):
     def __call__(self) -> _Connection:
         return _Connection(
             self,
@@ -143,7 +143,7 @@ class Server:
         )
         return int(self._sockets.sockets[0].getsockname()[1])
 
-    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+    async def _handle(self, request: BaseRequest) -> StreamResponse:
         connection: Any = request.protocol  # one of ours: the listener makes no others
         path, _, query = request.raw_path.partition("?")
         if not path.startswith("/"):
@@ -163,7 +163,7 @@ class Server:
         )
         answer = await self._app.handle(incoming)
         if not isinstance(answer, Answer):
-            streamed: web.StreamResponse = await answer.run(request)
+            streamed: StreamResponse = await answer.run(request)
             return streamed
         headers = {"Content-Type": answer.content_type, "Cache-Control": "no-cache, private"}
         if len(answer.body) >= GZIP_BYTES and _takes_gzip(request):
@@ -173,7 +173,7 @@ class Server:
             headers |= {"Content-Encoding": "gzip", "Vary": "Accept-Encoding"}
         if len(answer.body) > PIECE and request.method != "HEAD":
             return await _in_pieces(request, answer, headers)
-        response = web.Response(body=answer.body, status=answer.code, headers=headers)
+        response = Response(body=answer.body, status=answer.code, headers=headers)
         for name, value in answer.headers:
             response.headers.add(name, value)
         return response
@@ -186,18 +186,18 @@ class Server:
             await self._listener.shutdown(GOODBYE_SECONDS)
 
 
-def _takes_gzip(request: web.BaseRequest) -> bool:
+def _takes_gzip(request: BaseRequest) -> bool:
     accepted = request.headers.get("Accept-Encoding", "")
     return any(coding.partition(";")[0].strip() == "gzip" for coding in accepted.split(","))
 
 
 async def _in_pieces(
-    request: web.BaseRequest, answer: Answer, headers: dict[str, str]
-) -> web.StreamResponse:
+    request: BaseRequest, answer: Answer, headers: dict[str, str]
+) -> StreamResponse:
     """A long list, at the pace of the client: encrypted at once it would be in memory three
     times.
     """
-    response = web.StreamResponse(status=answer.code, headers=headers)
+    response = StreamResponse(status=answer.code, headers=headers)
     for name, value in answer.headers:
         response.headers.add(name, value)
     response.content_length = len(answer.body)
@@ -212,7 +212,7 @@ async def _in_pieces(
     return response
 
 
-async def read_body(request: web.BaseRequest) -> bytes:
+async def read_body(request: BaseRequest) -> bytes:
     """The body of a request. Raises StatusError 413 when it is larger than the server reads, 400
     when it never ends.
     """
@@ -237,22 +237,22 @@ async def read_body(request: web.BaseRequest) -> bytes:
         raise bad_request(
             f"the body of the request did not arrive within {BODY_SECONDS:.0f} seconds"
         ) from error
-    except (web.PayloadAccessError, ValueError) as error:
+    except (PayloadAccessError, ValueError) as error:
         raise _broken() from error
     return b"".join(parts)
 
 
-async def _invite(request: web.BaseRequest) -> None:
+async def _invite(request: BaseRequest) -> None:
     """Tells a client that waits for it to send the body (RFC 9110, section 10.1.1)."""
     if request.transport is not None:
         request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
 
-def _whole(request: web.BaseRequest) -> bytes:
+def _whole(request: BaseRequest) -> bytes:
     """A body that is there already. Raises StatusError."""
     try:
         body = request.content.read_nowait()
-    except (web.PayloadAccessError, ValueError) as error:
+    except (PayloadAccessError, ValueError) as error:
         raise _broken() from error
     if len(body) > MAX_BODY:
         raise _over(request)
@@ -263,7 +263,7 @@ def _broken() -> StatusError:
     return bad_request("the body of the request is broken")
 
 
-def _over(request: web.BaseRequest) -> StatusError:
+def _over(request: BaseRequest) -> StatusError:
     """Nothing more is read from this connection."""
     request.protocol.keep_alive(False)
     return too_large()

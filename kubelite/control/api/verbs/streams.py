@@ -266,7 +266,7 @@ async def join(
     """
     from aiohttp import web
 
-    from kubelite.lib.http_relay import until_one_ends
+    from kubelite.lib.directions import until_one_ends
 
     transport = connection.transport
     if transport is None:

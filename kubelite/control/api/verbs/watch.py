@@ -363,9 +363,9 @@ def _streamed(request: Request, lines: _Lines, groups: Callable[[], Groups]) -> 
 
 async def _write(connection: web.Request, groups: Groups, lines: _Lines) -> web.StreamResponse:
     """Writes until there is no more, or the client leaves."""
-    from aiohttp import web
+    from aiohttp.web_response import StreamResponse
 
-    response = web.StreamResponse(
+    response = StreamResponse(
         headers={"Content-Type": lines.content_type, "Cache-Control": "no-cache, private"}
     )
     response.enable_chunked_encoding()
@@ -384,10 +384,10 @@ async def _write_messages(
     connection: web.Request, groups: Groups, lines: _Lines
 ) -> web.StreamResponse:
     """The same over a WebSocket, an event a message (apiserver, ``handlers/watch.go``)."""
-    from aiohttp import web
+    from aiohttp.web_ws import WebSocketResponse
 
     offered_protocols = offered(connection.headers.get("Sec-WebSocket-Protocol", ""))[1]
-    socket = web.WebSocketResponse(protocols=offered_protocols, autoping=True)
+    socket = WebSocketResponse(protocols=offered_protocols, autoping=True)
     await socket.prepare(connection)
     reader = asyncio.create_task(_drain(socket))
     try:

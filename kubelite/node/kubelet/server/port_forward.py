@@ -12,7 +12,7 @@ import socket
 from collections.abc import Awaitable, Callable
 
 from kubelite.lib import spdy
-from kubelite.lib.http_relay import until_one_ends
+from kubelite.lib.directions import until_one_ends
 from kubelite.node.kubelet.server.channels import Channels, SpdyConnection
 from kubelite.node.kubelet.server.http import PIECE
 
