@@ -5,8 +5,12 @@
 The image is a file system of this machine's programs and libraries in two gzip-compressed layers.
 *unpack* takes it from an OCI archive, *pull* from Debian's docker-registry on loopback, until a
 container could run from it; *build* is a Containerfile of twenty steps, each a RUN or a COPY, first
-with no cache and then again with nothing changed. Medians of runs in turns; each run begins with an
-empty store. podman and buildah keep images with the overlay driver where it works here, else vfs.
+with no cache and then again with nothing changed; *first start* runs ``true`` from the image, which
+no container has run from yet, and takes the container away. *size* is what the store takes on the
+disk with the image unpacked in it. Medians of runs in turns, by the clock and in processor time;
+each run begins with an empty store. podman and buildah keep images with the overlay driver where it
+works here, else vfs; their containers have no network, and buildah's no namespaces either, ours are
+whole pods.
 """
 
 from __future__ import annotations
@@ -25,7 +29,9 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+from startup.site import compile_c
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = ("/usr/bin", "/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu")
@@ -36,7 +42,28 @@ log: {{level: error}}
 storage: {{filesystem: {{rootdirectory: {place}/data}}}}
 http: {{addr: "127.0.0.1:{port}"}}
 """
-Seconds = dict[str, float]
+RUNS_ON_V1 = ("unshare", "-m", "sh", "-c", 'umount -l /sys/fs/cgroup/unified; exec "$@"', "sh")
+"""crun refuses to run where both kinds of cgroups are mounted."""
+
+
+class Cost(NamedTuple):
+    """Seconds by the clock, and of the processors."""
+
+    wall: float
+    cpu: float
+
+    def __add__(self, other: Any) -> Cost:
+        return Cost(self.wall + other.wall, self.cpu + other.cpu)
+
+
+Costs = dict[str, Cost]
+
+
+class Taken(NamedTuple):
+    """What a subject took in one run: its work, and the megabytes of its store."""
+
+    costs: Costs
+    size: float
 
 
 class Inputs(NamedTuple):
@@ -47,15 +74,33 @@ class Inputs(NamedTuple):
     context: Path
     containerfile: Path
     base: Path
+    runtime: Path
 
 
-def run(*command: str | Path, env: dict[str, str] | None = None) -> float:
-    """Seconds that a command takes; its output is shown if it fails."""
-    began = time.monotonic()
-    done = subprocess.run([str(word) for word in command], capture_output=True, env=env)
-    if done.returncode:
-        sys.exit(f"{' '.join(map(str, command))}:\n{done.stderr.decode()}")
-    return time.monotonic() - began
+def run(*command: str | Path, env: dict[str, str] | None = None) -> Cost:
+    """What a command takes; its output is shown if it fails."""
+    with tempfile.TemporaryFile() as output:
+        began = time.monotonic()
+        process = subprocess.Popen(
+            [str(word) for word in command],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            env=env,
+        )
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        cost = Cost(time.monotonic() - began, usage.ru_utime + usage.ru_stime)
+        if process.returncode:
+            output.seek(0)
+            sys.exit(f"{' '.join(map(str, command))}:\n{output.read().decode()}")
+    return cost
+
+
+def megabytes(place: Path) -> float:
+    """What a directory takes on the disk; a file of several names counts once."""
+    done = subprocess.run(["du", "-s", "-B1", place], capture_output=True, text=True, check=True)
+    return int(done.stdout.split()[0]) / 1e6
 
 
 # -- the inputs -----------------------------------------------------------------------------------
@@ -65,12 +110,9 @@ def make_inputs(place: Path, reference: str) -> Inputs:
     """An archive of two layers, the same in the registry, a base for builds, and what to build."""
     home, root, programs = place / "maker", place / "rootfs", place / "programs"
     fill(root)
-    for name in ("sh", "cat"):
-        said = subprocess.run(["ldd", f"/bin/{name}"], capture_output=True, text=True, check=True)
-        for source in (f"/bin/{name}", *re.findall(r"(/\S+) \(0x", said.stdout)):
-            target = programs / source.removeprefix("/")
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(source, target)
+    add_program("/usr/bin/true", root)
+    for program in ("/bin/sh", "/bin/cat"):
+        add_program(program, programs)
     large = place / "large"
     large.write_text("FROM scratch\nCOPY rootfs /\nCOPY rootfs/usr/bin /copied\n")
     kl(home, "image", "build", "-f", str(large), "-t", reference, str(place))
@@ -86,7 +128,19 @@ def make_inputs(place: Path, reference: str) -> Inputs:
         (context / f"file{number}").write_bytes(os.urandom(100_000))
         steps += [f"COPY file{number} /app/", f"RUN cat /app/file{number} > /out{number}"]
     containerfile.write_text("\n".join(["FROM base", *steps, ""]))
-    return Inputs(archive, reference, context, containerfile, base)
+    runtime = place / "bin" / "crun"
+    runtime.parent.mkdir()
+    compile_c(runtime, ["nolimits.c"], f'-DREAL_RUNTIME="{shutil.which("crun")}"')
+    return Inputs(archive, reference, context, containerfile, base, runtime)
+
+
+def add_program(program: str, root: Path) -> None:
+    """A program with the libraries that it needs, at the places where they are here."""
+    listed = subprocess.run(["ldd", program], capture_output=True, text=True, check=True)
+    for source in (program, *re.findall(r"(/\S+) \(0x", listed.stdout)):
+        target = root / source.removeprefix("/")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(source, target)
 
 
 def fill(root: Path) -> None:
@@ -136,42 +190,45 @@ def forgetting(home: Path) -> Iterator[None]:
 # -- the subjects ---------------------------------------------------------------------------------
 
 
-def kl(home: Path, *words: str) -> float:
-    """Seconds of ``kubelite WORDS`` over a state root."""
+def kl(home: Path, *words: str) -> Cost:
+    """What it costs: ``kubelite WORDS`` over a state root."""
     env = {**os.environ, "KUBELITE_ROOT": str(home), "PYTHONPATH": str(ROOT)}
     return run(sys.executable, "-m", "kubelite", *words, env=env)
 
 
-def ours(place: Path, inputs: Inputs) -> Seconds:
+def ours(place: Path, inputs: Inputs) -> Taken:
     """kubelite, over a new state root."""
     home = place / "root"
     build = ("image", "build", "-f", str(inputs.containerfile), "-t", "built", str(inputs.context))
     with forgetting(home):
         unpack = kl(home, "image", "load", str(inputs.archive))
+        size = megabytes(home / "images")
+        start = kl(home, "pod", "run", "--rm", inputs.reference, "--", "/usr/bin/true")
         kl(home, "image", "rm", inputs.reference)
         pull = kl(home, "image", "pull", inputs.reference)
         kl(home, "image", "load", str(inputs.base))
         cold, cached = kl(home, *build), kl(home, *build)
-    return {"unpack": unpack, "pull": pull, "build": cold, "build again": cached}
+    costs = {"unpack": unpack, "first start": start, "pull": pull, "build": cold}
+    return Taken(costs | {"build again": cached}, size)
 
 
-def skopeo_and_umoci(place: Path, inputs: Inputs) -> Seconds:
-    """Two programs, one after the other; they do not build."""
+def skopeo_and_umoci(place: Path, inputs: Inputs) -> Taken:
+    """Two programs, one after the other; they neither build nor run."""
 
-    def bring(source: str, layout: Path, *options: str) -> float:
+    def bring(source: str, layout: Path, *options: str) -> Cost:
         copy = run("skopeo", "--insecure-policy", "copy", *options, source, f"oci:{layout}:1")
         return copy + run("umoci", "unpack", "--image", f"{layout}:1", f"{layout}.bundle")
 
-    return {
-        "unpack": bring(f"oci-archive:{inputs.archive}", place / "one"),
-        "pull": bring(f"docker://{inputs.reference}", place / "two", "--src-tls-verify=false"),
-    }
+    unpack = bring(f"oci-archive:{inputs.archive}", place / "one")
+    size = megabytes(place)
+    pull = bring(f"docker://{inputs.reference}", place / "two", "--src-tls-verify=false")
+    return Taken({"unpack": unpack, "pull": pull}, size)
 
 
-def engine(name: str) -> Callable[[Path, Inputs], Seconds]:
+def engine(name: str) -> Callable[[Path, Inputs], Taken]:
     """podman or buildah, over new stores."""
 
-    def measured(place: Path, inputs: Inputs) -> Seconds:
+    def measured(place: Path, inputs: Inputs) -> Taken:
         driver = ("--storage-driver", storage_driver(name, place))
         words = (name, "--root", str(place / "g"), "--runroot", str(place / "r"), *driver)
         build = (
@@ -179,15 +236,30 @@ def engine(name: str) -> Callable[[Path, Inputs], Seconds]:
             "-f", str(inputs.containerfile), "-t", "built", str(inputs.context),
         )  # fmt: skip
         unpack = run(*words, "pull", f"oci-archive:{inputs.archive}")
+        size = megabytes(place / "g")
+        start = first_start(words, inputs)
         run(*words, "rmi", "--all", "--force")
         pull = run(*words, "pull", "--tls-verify=false", inputs.reference)
         run(*words, "pull", f"oci-archive:{inputs.base}")
         run(*words, "tag", "docker.io/library/base:latest", "localhost/base:latest")
         cold, cached = run(*build), run(*build)
         run(*words, "rmi", "--all", "--force")
-        return {"unpack": unpack, "pull": pull, "build": cold, "build again": cached}
+        costs = {"unpack": unpack, "first start": start, "pull": pull, "build": cold}
+        return Taken(costs | {"build again": cached}, size)
 
     return measured
+
+
+def first_start(words: tuple[str, ...], inputs: Inputs) -> Cost:
+    """podman or buildah runs a container once, and takes it away."""
+    if words[0] == "podman":
+        options = ("run", "--rm", "--network", "none", "--cgroups", "disabled")
+        program = (*words, "--runtime", inputs.runtime, *options, inputs.reference, "/usr/bin/true")
+        is_hybrid = os.path.ismount("/sys/fs/cgroup/unified")
+        return run(*(RUNS_ON_V1 if is_hybrid else ()), *program)
+    made = run(*words, "from", "--pull=never", "--name", "bench", inputs.reference)
+    ran = run(*words, "run", "--isolation", "chroot", "bench", "--", "/usr/bin/true")
+    return made + ran + run(*words, "rm", "bench")
 
 
 def storage_driver(name: str, place: Path) -> str:
@@ -199,29 +271,64 @@ def storage_driver(name: str, place: Path) -> str:
     return "overlay" if done.returncode == 0 else "vfs"
 
 
-SUBJECTS: dict[str, tuple[str, Callable[[Path, Inputs], Seconds]]] = {
+SUBJECTS: dict[str, tuple[str, Callable[[Path, Inputs], Taken]]] = {
     "kubelite": ("sh", ours),
     "skopeo+umoci": ("umoci", skopeo_and_umoci),
     "podman": ("podman", engine("podman")),
     "buildah": ("buildah", engine("buildah")),
 }
+COLUMNS = ("unpack", "first start", "pull", "build", "build again")
 
 
-def report(medians: dict[str, Seconds], size: int) -> str:
-    """A row for each subject, and how much faster kubelite is than the fastest of the others."""
-    columns = ("unpack", "pull", "build", "build again")
-    lines = [f"{'':14}" + "".join(f"{column:>14}" for column in columns)]
-    for name, seconds in medians.items():
-        cells = [f"{seconds[c]:12.2f} s" if c in seconds else f"{'-':>14}" for c in columns]
-        lines.append(f"{name:14}" + "".join(cells))
-    ours_, others = medians["kubelite"], [s for n, s in medians.items() if n != "kubelite"]
-    factors = [
-        min((s[c] for s in others if c in s), default=float("nan")) / ours_[c] for c in columns
-    ]
-    lines.append(f"{'faster by':14}" + "".join(f"{factor:13.1f}x" for factor in factors))
-    rates = [f"{c} {size / 1e6 / ours_[c]:.0f} MB/s" for c in columns[:2]]
+def report(medians: dict[str, Taken], compressed: int) -> str:
+    """For the clock and for the processors a row of each subject, and how much faster kubelite is
+    than the fastest of the others; the sizes of the stores.
+    """
+    lines = []
+    for kind in Cost._fields:
+        lines.append(f"{kind:14}" + "".join(f"{column:>14}" for column in COLUMNS))
+        for name, taken in medians.items():
+            cells = [taken.costs.get(column) for column in COLUMNS]
+            shown = [f"{getattr(c, kind):12.2f} s" if c else f"{'-':>14}" for c in cells]
+            lines.append(f"{name:14}" + "".join(shown))
+        factors = [f"{factor(medians, column, kind):13.1f}x" for column in COLUMNS]
+        lines += [f"{'faster by':14}" + "".join(factors), ""]
+    sizes = [f"{name} {taken.size:.0f} MB" for name, taken in medians.items()]
+    lines.append(f"size of the store: {', '.join(sizes)}")
+    costs = medians["kubelite"].costs
+    rates = [f"{c} {compressed / 1e6 / costs[c].wall:.0f} MB/s" for c in ("unpack", "pull")]
     lines.append(f"kubelite: {', '.join(rates)} of compressed layers")
     return "\n".join(lines)
+
+
+def factor(medians: dict[str, Taken], column: str, kind: str) -> float:
+    """How many times what kubelite takes the best of the others takes."""
+    others = [
+        getattr(taken.costs[column], kind)
+        for name, taken in medians.items()
+        if name != "kubelite" and column in taken.costs
+    ]
+    least: float = min(others, default=float("nan"))
+    return least / float(getattr(medians["kubelite"].costs[column], kind))
+
+
+def median(runs: list[Taken]) -> Taken:
+    """Each figure's, by itself."""
+    costs = {
+        column: Cost(*(statistics.median(kind) for kind in zip(*several, strict=True)))
+        for column in runs[0].costs
+        if (several := [taken.costs[column] for taken in runs])
+    }
+    return Taken(costs, statistics.median(taken.size for taken in runs))
+
+
+def documents(medians: dict[str, Taken]) -> dict[str, Any]:
+    """The figures as JSON has them."""
+    return {
+        name: {column: cost._asdict() for column, cost in taken.costs.items()}
+        | {"size": taken.size}
+        for name, taken in medians.items()
+    }
 
 
 def main() -> int:
@@ -230,7 +337,7 @@ def main() -> int:
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     present = {name: once for name, (tool, once) in SUBJECTS.items() if shutil.which(tool)}
-    taken: dict[str, list[Seconds]] = {name: [] for name in present}
+    taken: dict[str, list[Taken]] = {name: [] for name in present}
     # podman and buildah take no long paths.
     with tempfile.TemporaryDirectory(prefix="kubelite-bench-") as directory:
         place = Path(directory)
@@ -243,13 +350,10 @@ def main() -> int:
                     taken[name].append(once(own, inputs))
                     shutil.rmtree(own)
         size = inputs.archive.stat().st_size
-    medians = {
-        name: {c: statistics.median(run_[c] for run_ in runs) for c in runs[0]}
-        for name, runs in taken.items()
-    }
+    medians = {name: median(runs) for name, runs in taken.items()}
     print(report(medians, size))
     if given.json:
-        given.json.write_text(json.dumps(medians, indent=2))
+        given.json.write_text(json.dumps(documents(medians), indent=2))
     return 0
 
 

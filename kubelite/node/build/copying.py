@@ -76,7 +76,10 @@ class Copier:
                 self._add(tree, file, (*into, *file.below))
 
     def extract(self, tree: Tree, source: Parts) -> bool:
-        """Unpack an archive into the target; False for a file that is none."""
+        """Unpack an archive into the target; False for what is none, such as a directory."""
+        entry = tree.files.find(source)
+        if entry is None or not stat.S_ISREG(entry.status.st_mode):
+            return False
         descriptor = tree.files.open(source)
         with open(descriptor, "rb") as file:
             start = file.read(_MAGIC_BYTES)
@@ -84,8 +87,8 @@ class Copier:
                 if plain is None:
                     return False
                 self.directory()
-                for entry, content in entries(plain):
-                    self._unpacker.apply(self._moved(entry), content)
+                for member, content in entries(plain):
+                    self._unpacker.apply(self._moved(member), content)
         return True
 
     def _moved(self, entry: tarfile.TarInfo) -> tarfile.TarInfo:

@@ -8,6 +8,7 @@ import shutil
 import stat
 import subprocess
 import sys
+import tarfile
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -85,11 +86,14 @@ class Builders:
     def unpacked(self, name: str = "made") -> Path:
         """An image of kubelite as umoci sees it: ``rootfs`` and ``config.json``."""
         archive, layout = self.place / f"{name}.tar", self.place / f"{name}.oci"
-        for path in (archive, layout):
-            shutil.rmtree(path, ignore_errors=True)
-            path.unlink(missing_ok=True)
+        shutil.rmtree(layout, ignore_errors=True)
+        archive.unlink(missing_ok=True)
         self.kl("image", "save", name, "-o", str(archive))
-        run("skopeo", "--insecure-policy", "copy", f"oci-archive:{archive}", f"oci:{layout}:1")
+        with tarfile.open(archive) as tar:
+            tar.extractall(layout, filter="data")
+        index = json.loads((layout / "index.json").read_text())
+        index["manifests"][0]["annotations"] = {"org.opencontainers.image.ref.name": "1"}
+        (layout / "index.json").write_text(json.dumps(index))
         return unpack(layout)
 
     def built_by_buildah(self, text: str) -> Path:

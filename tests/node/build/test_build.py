@@ -31,10 +31,13 @@ for _ in range(600):
         pass
     try:
         sock.recv(10)
-        sock.sendto(b"here", other)
-        break
     except OSError:
-        pass
+        continue
+    try:
+        sock.sendto(b"here", other)
+    except OSError:
+        pass  # it has heard, and gone
+    break
 else:
     sys.exit("nobody came")
 """
