@@ -7,7 +7,11 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from tests.cluster.world import PATIENCE, Cluster, eventually
 
@@ -173,35 +177,90 @@ spec:
     assert directories(cluster) == []
 
 
-def test_volumes_that_an_administrator_has_made(cluster, tmp_path):
+def on_node(cluster: Cluster) -> dict[str, Any]:
     node = cluster.get("nodes")["items"][0]["metadata"]["name"]
+    here = {"key": "kubernetes.io/hostname", "operator": "In", "values": [node]}
+    return {"required": {"nodeSelectorTerms": [{"matchExpressions": [here]}]}}
+
+
+def bind(cluster: Cluster, name: str, source: dict[str, Any], mode: str = "Filesystem") -> None:
+    """A volume that an administrator has made, and a claim for it, of the same name."""
+    common = {"accessModes": ["ReadWriteMany"], "storageClassName": "", "volumeMode": mode}
+    volume = {"capacity": {"storage": "1Gi"}, **common, **source}
+    claim = {**common, "resources": {"requests": {"storage": "1Gi"}}, "volumeName": name}
+    for kind, spec in (("PersistentVolume", volume), ("PersistentVolumeClaim", claim)):
+        body = {"apiVersion": "v1", "kind": kind, "metadata": {"name": name}, "spec": spec}
+        cluster.apply(json.dumps(body))
+
+
+@pytest.fixture
+def disk(tmp_path):
+    """A block device, and the file that it is of."""
+    image = tmp_path / "disk"
+    image.write_bytes(b"hello".ljust(1 << 20, b"\0"))
+    device = subprocess.run(
+        ["losetup", "--find", "--show", str(image)], check=True, capture_output=True, text=True
+    ).stdout.strip()
+    yield device, image
+    subprocess.run(["losetup", "--detach", device], check=True)
+
+
+DEVICES = """
+apiVersion: v1
+kind: Pod
+metadata: {name: devices}
+spec:
+  restartPolicy: Never
+  terminationGracePeriodSeconds: 0
+  containers:
+  - name: writes
+    image: host
+    command: [sh, -c, %(writes)s]
+    volumeDevices: [{name: disk, devicePath: /dev/xvda}]
+  - name: reads
+    image: host
+    command: [sh, -c, %(reads)s]
+    volumeDevices: [{name: same, devicePath: /dev/my/disk}]
+  - name: none
+    image: host
+    command: [sh, -c, %(none)s]
+  volumes:
+  - {name: disk, persistentVolumeClaim: {claimName: raw}}
+  - {name: same, persistentVolumeClaim: {claimName: raw, readOnly: true}}
+"""
+
+
+def test_a_block_volume_is_a_device_of_those_containers_that_name_it(cluster, disk):
+    device, image = disk
+    number = os.stat(device).st_rdev
+    node = f"{os.major(number)} {os.minor(number)}"
+    bind(cluster, "raw", {"local": {"path": device}, "nodeAffinity": on_node(cluster)}, "Block")
+    scripts = {
+        "writes": "test -b /dev/xvda && printf world | dd of=/dev/xvda conv=fsync status=none",
+        "reads": "until head -c 5 /dev/my/disk | grep world; do sleep 0.1; done;"
+        " (: >> /dev/my/disk) 2>/dev/null || echo refused",
+        "none": f"mknod /tmp/d b {node}; head -c 1 /tmp/d || echo refused",
+    }
+    cluster.apply(DEVICES % {name: json.dumps(script) for name, script in scripts.items()})
+    cluster.kubectl("wait", "--for=jsonpath={.status.phase}=Succeeded", "pod/devices", wait())
+    assert image.read_bytes().startswith(b"world")
+    assert cluster.kubectl("logs", "devices", "-c", "reads").stdout == "world\nrefused\n"
+    assert cluster.kubectl("logs", "devices", "-c", "none").stdout.endswith("refused\n")
+    cluster.kubectl("delete", "pod/devices", "pvc/raw", "pv/raw", wait())
+
+
+def test_volumes_that_an_administrator_has_made(cluster, tmp_path):
     for name in ("local", "host"):
         directory = tmp_path / "disks" / name
         directory.mkdir(parents=True)
         (directory / "f").write_text(name)
         (directory / "f").chmod(0o600)
-    affinity = {
-        "required": {
-            "nodeSelectorTerms": [
-                {
-                    "matchExpressions": [
-                        {"key": "kubernetes.io/hostname", "operator": "In", "values": [node]}
-                    ]
-                }
-            ]
-        }
-    }
     sources = {
-        "local": {"local": {"path": f"{tmp_path}/disks/local"}, "nodeAffinity": affinity},
+        "local": {"local": {"path": f"{tmp_path}/disks/local"}, "nodeAffinity": on_node(cluster)},
         "host": {"hostPath": {"path": f"{tmp_path}/disks/host", "type": "Directory"}},
     }
     for name, source in sources.items():
-        common = {"accessModes": ["ReadWriteMany"], "storageClassName": ""}
-        volume = {"capacity": {"storage": "1Gi"}, **common, **source}
-        claim = {**common, "resources": {"requests": {"storage": "1Gi"}}, "volumeName": name}
-        for kind, spec in (("PersistentVolume", volume), ("PersistentVolumeClaim", claim)):
-            body = {"apiVersion": "v1", "kind": kind, "metadata": {"name": name}, "spec": spec}
-            cluster.apply(json.dumps(body))
+        bind(cluster, name, source)
     group = "{runAsUser: 1234, fsGroup: 4321}"
     assert run(cluster, "cat /data/f; echo x > /data/new", claim="local", security=group) == "local"
     assert (tmp_path / "disks/local/new").stat().st_gid == 4321

@@ -18,6 +18,7 @@ from kubelite.node.cgroup.detect import read_world
 from kubelite.node.cgroup.errors import CgroupError, GroupBusy, LimitRefused, NoCgroups
 from kubelite.node.cgroup.hierarchies import World, decide, parse_mounts
 from kubelite.node.cgroup.limits import (
+    DEVICE_RULES,
     PROGRAM,
     ControlWrite,
     Resources,
@@ -475,7 +476,7 @@ def test_a_v2_group_asks_the_device_program(own: CgroupTree, start: Start) -> No
     """The allow-list attached to a v2 group, on any machine that has one."""
     if own.world.unified is None:
         pytest.skip("this machine has no such hierarchies")
-    own.make_pod(UID, [ControlWrite(PROGRAM, PROGRAM, "on")])
+    own.make_pod(UID, [ControlWrite(PROGRAM, PROGRAM, "\n".join((*DEVICE_RULES, "b 7:0 rwm")))])
     member = own.make_container(UID, NAME, [])
     script = (
         "for d in 'c 1 3' 'c 1 1' 'b 254 0' 'c 10 229'; do rm -f $T; mknod $T $d && "

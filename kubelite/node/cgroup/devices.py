@@ -9,19 +9,14 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable
+from typing import NamedTuple
 
-_MKNOD, _CHAR = 1, 2
+_TYPES = {"b": 1, "c": 2}
+_BITS = {"m": 1, "r": 2, "w": 4}
+_MKNOD, _ALL = 1, 7
 _ANY = -1
-_LOAD, _MOVE, _AND, _SHIFT, _EQUAL, _OTHER, _SET, _EXIT = (
-    0x61,
-    0xBF,
-    0x54,
-    0x74,
-    0x15,
-    0x55,
-    0xB7,
-    0x95,
-)
+_SIZE = 8
+_LOAD, _MOVE, _AND, _SHIFT, _OTHER, _SET, _EXIT = (0x61, 0xBF, 0x54, 0x74, 0x55, 0xB7, 0x95)
 _RESULT, _CONTEXT, _TYPE, _ACCESS, _MAJOR, _MINOR = range(6)
 
 
@@ -33,17 +28,31 @@ def _return(value: int) -> bytes:
     return _op(_SET, _RESULT, value=value) + _op(_EXIT)
 
 
-def parse_rules(rules: Iterable[str]) -> list[tuple[int, int]]:
-    """Major and minor number, -1 for any, of the character devices that may be used: ``c 1:3
-    rwm``.
+class Rule(NamedTuple):
+    """A device that may be used: its type, major and minor number (-1 for any), and the bits of the
+    access that is allowed.
     """
-    devices = []
+
+    type: int
+    major: int
+    minor: int
+    access: int
+
+
+def parse_rules(rules: Iterable[str]) -> list[Rule]:
+    """The devices that may be used: ``c 1:3 rwm``, ``b 7:0 r``. That any may be made goes without
+    saying.
+    """
+    parsed = []
     for rule in rules:
         kind, numbers, access = rule.split()
         major, _, minor = numbers.partition(":")
-        if kind == "c" and access == "rwm":
-            devices.append((int(major), _ANY if minor == "*" else int(minor)))
-    return devices
+        if major != "*":
+            bits = sum(_BITS[letter] for letter in access) | _MKNOD
+            parsed.append(
+                Rule(_TYPES[kind], int(major), _ANY if minor == "*" else int(minor), bits)
+            )
+    return parsed
 
 
 def program(rules: Iterable[str]) -> bytes:
@@ -59,15 +68,21 @@ def program(rules: Iterable[str]) -> bytes:
         + _op(_AND, _TYPE, value=0xFFFF)
         + _op(_OTHER, _ACCESS, skip=2, value=_MKNOD)
         + _return(1)
-        + _op(_EQUAL, _TYPE, skip=2, value=_CHAR)
-        + _return(0)
     )
-    for major, minor in parse_rules(rules):
-        if minor == _ANY:
-            code += _op(_OTHER, _MAJOR, skip=2, value=major)
-        else:
-            code += _op(_OTHER, _MAJOR, skip=3, value=major) + _op(
-                _OTHER, _MINOR, skip=2, value=minor
-            )
-        code += _return(1)
-    return code + _return(0)
+    return code + b"".join(map(_allowed, parse_rules(rules))) + _return(0)
+
+
+def _allowed(rule: Rule) -> bytes:
+    """Returns 1 for what a rule allows; what it does not fit goes on behind it."""
+    checks = [(_TYPE, rule.type), (_MAJOR, rule.major)]
+    if rule.minor != _ANY:
+        checks.append((_MINOR, rule.minor))
+    denied = b""
+    if refused := _ALL & ~rule.access:
+        denied = _op(_MOVE, _RESULT, _ACCESS) + _op(_AND, _RESULT, value=refused)
+        checks.append((_RESULT, 0))
+    code = _return(1)
+    for register, value in reversed(checks):
+        before = denied if register == _RESULT else b""
+        code = before + _op(_OTHER, register, skip=len(code) // _SIZE, value=value) + code
+    return code

@@ -11,6 +11,7 @@ v2 has no device files: there the allow-list is a program, see :mod:`kubelite.no
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from kubelite.node.cgroup.hierarchies import World
@@ -99,7 +100,9 @@ def pod_writes(resources: Resources, world: World) -> list[ControlWrite]:
 
 
 PROGRAM = "device program"
-"""Stands for a controller in the write that has the allow-list attached to a v2 group."""
+"""Stands for a controller in the write that has the allow-list, a rule a line, attached to a v2
+group.
+"""
 
 
 def resize_writes(resources: Resources, world: World) -> list[ControlWrite]:
@@ -133,17 +136,18 @@ def resize_writes(resources: Resources, world: World) -> list[ControlWrite]:
     ]
 
 
-def device_writes(world: World) -> list[ControlWrite]:
-    """The allow-list of devices, empty where there is neither v1's controller nor a v2 group to
-    attach it to.
+def device_writes(world: World, more: Iterable[str] = ()) -> list[ControlWrite]:
+    """The allow-list of devices, with ``more`` rules as ``b 7:0 rwm``; empty where there is neither
+    v1's controller nor a v2 group to attach it to.
 
     Groups made below take it over from their parent.
     """
+    rules = (*DEVICE_RULES, *more)
     if world.hierarchy_of("devices") is None:
-        return [] if world.unified is None else [ControlWrite(PROGRAM, PROGRAM, "on")]
+        return [] if world.unified is None else [ControlWrite(PROGRAM, PROGRAM, "\n".join(rules))]
     return [
         ControlWrite("devices", "devices.deny", "a"),
-        *(ControlWrite("devices", "devices.allow", r) for r in DEVICE_RULES),
+        *(ControlWrite("devices", "devices.allow", rule) for rule in rules),
     ]
 
 

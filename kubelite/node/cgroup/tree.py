@@ -43,7 +43,7 @@ from kubelite.node.cgroup.classes import (
 from kubelite.node.cgroup.devices import program
 from kubelite.node.cgroup.errors import CgroupError, GroupBusy, LimitRefused
 from kubelite.node.cgroup.hierarchies import World
-from kubelite.node.cgroup.limits import DEVICE_RULES, MIN_SHARES, PROGRAM, ControlWrite
+from kubelite.node.cgroup.limits import MIN_SHARES, PROGRAM, ControlWrite
 
 _MEMORY_LIMITS = frozenset({"memory.max", "memory.limit_in_bytes"})
 _SWAP_LIMITS = frozenset({"memory.swap.max", "memory.memsw.limit_in_bytes"})
@@ -287,7 +287,7 @@ class CgroupTree:
         try:
             for controller, file, value in control_writes:
                 if controller == PROGRAM:
-                    self._attach_program(group)
+                    self._attach_program(group, value.splitlines())
                     continue
                 branch = self._by_controller.get(controller)
                 try:
@@ -305,7 +305,7 @@ class CgroupTree:
                 os.close(fd)
         return refused
 
-    def _attach_program(self, group: str) -> None:
+    def _attach_program(self, group: str, rules: Sequence[str]) -> None:
         """Has the v2 group ask the allow-list about each device. A container without it could read
         the host's disks.
         """
@@ -315,7 +315,7 @@ class CgroupTree:
         branch = next(b for b in self.branches if b.v2)
         fd = os.open(group, DIRECTORY, dir_fd=branch.fd)
         try:
-            native.device_filter(fd, program(DEVICE_RULES))
+            native.device_filter(fd, program(rules))
         except NativeError as error:
             raise CgroupError(f"cgroup {self._path(branch, group)}: {error}") from error
         finally:

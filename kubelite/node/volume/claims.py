@@ -78,6 +78,8 @@ def place(use: ClaimUse, pod: Pod, source: ClaimObjects, directory: str) -> Plac
         )
     if problem := _volume_problem(volume, claim):
         raise SourceNotReady(f"error processing PVC {namespace}/{use.claim}: {problem}")
+    if problem := _mode_problem(use, pod, volume):
+        raise SourceNotReady(problem)
     affinity = volume["spec"].get("nodeAffinity")
     if affinity and not _is_reachable(affinity, source.own_node()):
         raise VolumeError(
@@ -99,8 +101,6 @@ def _claim_problem(use: ClaimUse, pod: Pod, claim: Mapping[str, Any] | None) -> 
         return "PVC is being deleted"
     if (claim.get("status") or {}).get("phase") != "Bound" or not spec.get("volumeName"):
         return "PVC is not bound"
-    if spec.get("volumeMode") == "Block":
-        return "it has volumeMode Block, and block volumes cannot be served yet"
     return ""
 
 
@@ -126,6 +126,25 @@ def _volume_problem(volume: Mapping[str, Any], claim: Mapping[str, Any]) -> str:
     return ""
 
 
+def _mode_problem(use: ClaimUse, pod: Pod, volume: Mapping[str, Any]) -> str:
+    """Why containers cannot have a volume of this mode; "" where they can."""
+    containers = (*pod.spec.init_containers, *pod.spec.containers)
+    mode = _mode(volume)
+    wrong = "volumeMounts" if mode == "Block" else "volumeDevices"
+    uses = (
+        used
+        for container in containers
+        for used in (container.volume_mounts if mode == "Block" else container.volume_devices)
+    )
+    if any(used.name == use.volume for used in uses):
+        return f"volume {use.volume} has volumeMode {mode}, but is specified in {wrong}"
+    return ""
+
+
+def _mode(volume: Mapping[str, Any]) -> str:
+    return str(volume["spec"].get("volumeMode") or "Filesystem")
+
+
 def _is_reachable(affinity: Mapping[str, Any], node: Mapping[str, Any]) -> bool:
     metadata = node["metadata"]
     required = affinity.get("required") or {}
@@ -134,6 +153,8 @@ def _is_reachable(affinity: Mapping[str, Any], node: Mapping[str, Any]) -> bool:
 
 def _place(use: ClaimUse, volume: Mapping[str, Any], directory: str) -> Place:
     spec, name = volume["spec"], volume["metadata"]["name"]
+    if _mode(volume) == "Block":
+        return _block_place(use, spec, name)
     if host_path := spec.get("hostPath"):
         path, type_ = host_path["path"], host_path.get("type") or ""
         return Place(use.volume, "host", path, type_, use.read_only)
@@ -143,4 +164,14 @@ def _place(use: ClaimUse, volume: Mapping[str, Any], directory: str) -> Place:
         return Place(use.volume, kind, local["path"], "", use.read_only)
     raise VolumeError(
         f'persistent volume "{name}" is of a kind that cannot be served: local and hostPath can'
+    )
+
+
+def _block_place(use: ClaimUse, spec: Mapping[str, Any], name: str) -> Place:
+    """As the kubelet, which has such devices of ``local`` volumes and of drivers only."""
+    if local := spec.get("local"):
+        return Place(use.volume, "block", local["path"], "", use.read_only)
+    raise VolumeError(
+        f'persistent volume "{name}" is of a kind that cannot be served as a block device: local '
+        "can"
     )

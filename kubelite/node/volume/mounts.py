@@ -29,11 +29,13 @@ class Place(NamedTuple):
     The files of ``content`` and ``secret`` are made by the node from API objects; those of
     ``secret`` are kept in memory. Containers only read them. ``local`` and ``provisioned`` are
     directories of claims, of which the node makes the latter. An ``image`` has its ``layers``,
-    lowest first, below the path.
+    lowest first, below the path; ``block`` is a block device.
     """
 
     name: str
-    kind: Literal["disk", "memory", "host", "content", "secret", "local", "provisioned", "image"]
+    kind: Literal[
+        "disk", "memory", "host", "content", "secret", "local", "provisioned", "image", "block"
+    ]
     path: str
     type: str = ""
     read_only: bool = False

@@ -293,7 +293,7 @@ _CONTAINER = {
     "container.restartPolicyRules[].action": _YES,
     "container.volumeMounts[].mountPropagation": _YES,
     "container.volumeMounts[].recursiveReadOnly": _YES,
-    "container.volumeDevices": Row(Level.REFUSED, "block volumes cannot be served yet"),
+    "container.volumeDevices": _NEEDS_CLUSTER,
     "container.livenessProbe": _YES,
     "container.readinessProbe": _YES,
     "container.startupProbe": _YES,

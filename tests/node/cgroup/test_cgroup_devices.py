@@ -46,11 +46,19 @@ numbers = st.one_of(
 def test_the_program_says_what_the_rules_say(
     access: int, kind: int, major: int, minor: int
 ) -> None:
-    named = any(major == a and b in (-1, minor) for a, b in parse_rules(DEVICE_RULES))
-    assert run(program(DEVICE_RULES), access, kind, major, minor) == int(
-        access == 1 or (kind == 2 and named)
+    rules = [*DEVICE_RULES, "b 7:1 rwm", "b 7:2 r"]
+    named = any(
+        (kind, major) == (rule.type, rule.major)
+        and rule.minor in (-1, minor)
+        and access & rule.access == access
+        for rule in parse_rules(rules)
     )
+    assert run(program(rules), access, kind, major, minor) == int(access == 1 or named)
 
 
 def test_rules_are_read() -> None:
-    assert parse_rules(["c *:* m", "b *:* m", "c 1:3 rwm", "c 136:* rwm"]) == [(1, 3), (136, -1)]
+    assert parse_rules(["c *:* m", "b *:* m", "c 1:3 rwm", "c 136:* rwm"]) == [
+        (2, 1, 3, 7),
+        (2, 136, -1, 7),
+    ]
+    assert parse_rules(["b 7:0 r"]) == [(1, 7, 0, 3)]

@@ -90,8 +90,6 @@ def test_a_bound_claim_leads_to_a_path(bound, kind, path) -> None:
         (claim(), None, 'failed to fetch PV v from API server: persistentvolumes "v" not found'),
         (claim(), volume("other", local={"path": "/x"}),
          "UID other that does not point to the claim UID uid-c"),
-        (claim(volumeMode="Block"), volume(local={"path": "/x"}),
-         "block volumes cannot be served yet"),
     ],
 )  # fmt: skip
 def test_a_claim_may_lead_somewhere_later(found, bound, text) -> None:
@@ -109,6 +107,34 @@ def test_a_claim_may_lead_somewhere_later(found, bound, text) -> None:
 def test_a_volume_may_be_of_no_use_here(bound, text) -> None:
     with pytest.raises(VolumeError, match=text):
         place(claim(), bound)
+
+
+def using(field: str, path: str) -> Pod:
+    container = {"name": "c", "image": "i", field: [{"name": "data", path: "/x"}]}
+    spec = {
+        "containers": [container],
+        "volumes": [
+            {"name": "data", "persistentVolumeClaim": {"claimName": "c", "readOnly": True}}
+        ],
+    }
+    return msgspec.convert(
+        {"metadata": {"name": "p", "namespace": "ns", "uid": "u"}, "spec": spec}, Pod
+    )
+
+
+def test_a_block_volume_is_a_device_and_nothing_else() -> None:
+    block, files = volume(local={"path": "/d"}, volumeMode="Block"), volume(local={"path": "/d"})
+    device, mount = using("volumeDevices", "devicePath"), using("volumeMounts", "mountPath")
+    assert place(claim(), block, device) == Place("data", "block", "/d", "", True)
+    assert place(claim(), files, mount).kind == "local"
+    for bound, of, text in (
+        (block, mount, "volume data has volumeMode Block, but is specified in volumeMounts"),
+        (files, device, "volume data has volumeMode Filesystem, but is specified in volumeDevices"),
+    ):
+        with pytest.raises(SourceNotReady, match=text):
+            place(claim(), bound, of)
+    with pytest.raises(VolumeError, match="as a block device: local can"):
+        place(claim(), volume(hostPath={"path": "/d"}, volumeMode="Block"), device)
 
 
 def test_the_claim_of_an_ephemeral_volume_is_the_pods_own() -> None:

@@ -7,6 +7,8 @@ The inputs are looked up here and put together by
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from kubelite.core.plan import Device, Mount
 from kubelite.node.cgroup.classes import below, class_of
@@ -24,6 +26,9 @@ from kubelite.node.volume.mounts import ContainerMount, Part
 from kubelite.objects.pod import expand, qos
 from kubelite.objects.pod.container import Container
 
+if TYPE_CHECKING:
+    from kubelite.node.volume.block import BlockDevice
+
 
 def container_inputs(context: PodContext, container: Container, pod_root: str = "") -> StartInputs:
     """Compiles the container's seccomp profile where it is new. ``pod_root`` is the root of the
@@ -35,7 +40,7 @@ def container_inputs(context: PodContext, container: Container, pod_root: str = 
     security = filters.applied(
         context.home, security_context.security(pod, container, resolved_image.facts, node)
     )
-    devices, denied_devices = _devices(context, security.privileged)
+    devices, denied_devices = _devices(context, container, security.privileged)
     limits = container_config.container_limits(container, node.huge_pages)
     return start_inputs(
         pod,
@@ -64,18 +69,31 @@ def _variables(context: PodContext, container: Container, pod_root: str) -> dict
 
 
 def _devices(
-    context: PodContext, privileged: bool
+    context: PodContext, container: Container, privileged: bool
 ) -> tuple[tuple[Device, ...], list[ControlWrite]]:
     """Device nodes to create, and cgroup rules. Devices are denied for the whole pod unless one of
-    its containers is privileged; then each of the others has the rules itself.
+    its containers is privileged or has a block volume; then each of the others has the rules
+    itself.
     """
+    own = block_devices(context, [container])
+    nodes = tuple(device.node for device in own)
     if privileged:
         from kubelite.node.runtime.devices import host_devices
 
-        return host_devices(), []
-    if container_config.any_privileged(context.pod):
-        return (), device_writes(context.tree.world)
+        return (*host_devices(), *nodes), []
+    if container_config.any_privileged(context.pod) or container_config.has_devices(context.pod):
+        return nodes, device_writes(context.tree.world, (device.rule for device in own))
     return (), []
+
+
+def block_devices(context: PodContext, containers: Iterable[Container]) -> list[BlockDevice]:
+    """The block volumes of these containers. Raises VolumeError."""
+    declared = [device for container in containers for device in container.volume_devices]
+    if not declared:
+        return []
+    from kubelite.node.volume import block  # few pods have one
+
+    return block.devices(declared, context.volumes)
 
 
 def container_mounts(

@@ -17,6 +17,7 @@ from kubelite.core.plan import Mount, MountKind
 from kubelite.node.cgroup.classes import class_of
 from kubelite.node.cgroup.limits import ControlWrite, device_writes, pod_writes
 from kubelite.node.kubelet.act import config_file
+from kubelite.node.kubelet.act.container_inputs import block_devices
 from kubelite.node.kubelet.act.pod_context import PodContext
 from kubelite.node.kubelet.decide import container_config, security_context
 from kubelite.node.network import resolver
@@ -198,11 +199,11 @@ def _pod_writes(context: PodContext) -> list[ControlWrite]:
         context.pod, context.node.pids_limit, context.node.huge_pages
     )
     control_writes = pod_writes(limits, world)
-    return (
-        control_writes
-        if container_config.any_privileged(context.pod)
-        else [*control_writes, *device_writes(world)]
-    )
+    if container_config.any_privileged(context.pod):
+        return control_writes
+    spec = context.pod.spec
+    blocks = block_devices(context, (*spec.init_containers, *spec.containers))
+    return [*control_writes, *device_writes(world, (device.rule for device in blocks))]
 
 
 def _pod_mounts(context: PodContext, shared: frozenset[str]) -> list[Mount]:

@@ -184,6 +184,11 @@ def any_privileged(pod: Pod) -> bool:
     return any(c.security_context is not None and c.security_context.privileged for c in containers)
 
 
+def has_devices(pod: Pod) -> bool:
+    """Whether any container has a block volume."""
+    return any(c.volume_devices for c in (*pod.spec.init_containers, *pod.spec.containers))
+
+
 def shared_volumes(pod: Pod) -> frozenset[str]:
     """The volumes in which mounts of one container are to be seen elsewhere."""
     containers = (*pod.spec.init_containers, *pod.spec.containers)
