@@ -139,6 +139,27 @@ def test_the_files_of_an_image_are_a_volume(committed: World) -> None:
     refused = committed.kl("image", "rm", "changed", check=False)
     assert refused.returncode == 1 and "in use" in refused.stderr
     committed.down("p")
-    mounts[0]["subPath"] = "data"
-    failed = committed.up(pod("true", spec={"volumes": volumes}, volumeMounts=mounts), check=False)
-    assert failed.returncode == 1 and "subPath" in failed.stderr
+
+
+def test_a_directory_of_an_image_is_a_volume(committed: World) -> None:
+    """As all its layers together have it: with what is deleted or replaced in a later one."""
+    reference = {"reference": "changed", "pullPolicy": "Never"}
+    volumes = [{"name": "v", "image": reference}]
+    mounts = [{"name": "v", "mountPath": f"/{name}", "subPath": name} for name in ("data", "full")]
+    script = (
+        "cat /data/new; ls /full /data; touch /data/x 2>/dev/null || echo read-only; sleep 1000"
+    )
+    committed.up(pod(script, spec={"volumes": volumes}, volumeMounts=mounts))
+    whole = [{"name": "v", "mountPath": "/v"}]
+    script = "cat /v/data/new; cd /v; ls full data; sleep 1000"
+    committed.up(pod(script, name="q", spec={"volumes": volumes}, volumeMounts=whole))
+    eventually(lambda: "read-only" in committed.logs("p"), "it has seen them")
+    eventually(lambda: "full:" in committed.logs("q"), "it has seen them")
+    seen = committed.logs("p").replace("/full", "full").replace("/data:", "data:").splitlines()
+    assert [line for line in seen if "read-only" not in line] == committed.logs("q").splitlines()
+    for subpath, text in (("nowhere", "no such directory"), ("data/new", "no such directory"),
+                          ("data,upperdir=x", "must not contain")):  # fmt: skip
+        wrong = pod("true", name="r", spec={"volumes": volumes},
+                    volumeMounts=[{**mounts[0], "subPath": subpath}])  # fmt: skip
+        failed = committed.up(wrong, check=False)
+        assert failed.returncode == 1 and text in failed.stderr, failed.stderr

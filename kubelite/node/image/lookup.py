@@ -1,5 +1,5 @@
-"""Reads small files of an image as a container on it would see them: the topmost layer that has the
-path decides.
+"""Finds files and directories of an image as a container on it would see them: the topmost layer
+that has the path decides.
 
 What an image holds is not trusted: no link is followed, only regular files are read, and only up to
 a limit.
@@ -35,6 +35,42 @@ def read_etc(layers: Sequence[str | os.PathLike[str]], name: str) -> str:
         finally:
             os.close(directory)
     return ""
+
+
+def directory_layers(base: str, layers: Sequence[str], path: str) -> tuple[str, ...]:
+    """Which directories together are the directory ``path`` of an image, lowest first, as paths
+    below ``base`` like ``layers`` themselves; none where the image has no such directory. A path
+    that leads through a link is none.
+    """
+    parts = [part for part in path.split("/") if part not in ("", ".")]
+    directories: list[str] = []
+    for layer in reversed(layers):
+        is_there, is_last = _find_directory(f"{base}/{layer}", parts)
+        if is_there:
+            directories.insert(0, "/".join([layer, *parts]))
+        if is_last:
+            break
+    return tuple(directories)
+
+
+def _find_directory(layer: str, parts: Sequence[str]) -> tuple[bool, bool]:
+    """Whether a layer has the directory, and whether it hides that of the layers below."""
+    is_last = False
+    directory = os.open(layer, _DIRECTORY)
+    try:
+        for part in parts:
+            try:
+                below = os.open(part, _DIRECTORY, dir_fd=directory)
+            except FileNotFoundError:
+                return False, is_last
+            except OSError:  # a file, a link, or the mark of a deleted name
+                return False, True
+            os.close(directory)
+            directory = below
+            is_last = is_last or is_opaque(directory)
+        return True, is_last
+    finally:
+        os.close(directory)
 
 
 def _read(directory: int, name: str) -> str | None:

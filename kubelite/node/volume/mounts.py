@@ -195,8 +195,6 @@ def _container_mount(
     place = volumes.get(mount.name)
     if place is None:
         raise VolumeError(f'volume "{mount.name}" of {mount.mount_path} is not in the pod')
-    if place.layers and subpath:
-        raise VolumeError(f'volume "{mount.name}" is an image: subPath of one cannot be served yet')
     is_file = Part(mount.name, subpath) in files
     return ContainerMount(
         source=place.path,

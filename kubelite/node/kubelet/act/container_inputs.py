@@ -140,6 +140,8 @@ def _volume_mounts(
     resolved: dict[Part, Part] = {}
     for part in volumes.parts(container.volume_mounts, expanded):
         place = context.volumes[part.volume]
+        if place.layers:
+            continue
         path = f"{pod_root}{place.path}" if place.is_in_memory else place.path
         resolved[part] = part._replace(subpath=resolve_subpath(path, part.subpath))
     present = context.volume_files | make_parts(resolved.values(), context.volumes, pod_root)
@@ -152,9 +154,28 @@ def _volume_mounts(
         for declared, mount in zip(container.volume_mounts, mounts, strict=True)
     )
     return [
-        mount._replace(subpath=resolved.get(part, part).subpath)
+        _part_of_image(mount)
+        if mount.layers
+        else mount._replace(subpath=resolved.get(part, part).subpath)
         for mount, part in zip(mounts, parts, strict=True)
     ]
+
+
+def _part_of_image(mount: ContainerMount) -> ContainerMount:
+    """The mount of an image, or of a directory in it. Raises SubPathError."""
+    subpath = mount.subpath
+    if not subpath:
+        return mount
+    from kubelite.node.image.lookup import directory_layers
+    from kubelite.node.volume.errors import SubPathError
+    from kubelite.node.volume.sources import subpath_parts
+
+    if any(mark in subpath for mark in ":,\\"):  # they separate the layers of an overlay
+        raise SubPathError(f'subPath "{subpath}" of an image must not contain ":", "," or "\\"')
+    layers = directory_layers(mount.source, mount.layers, "/".join(subpath_parts(subpath)))
+    if not layers:
+        raise SubPathError(f'subPath "{subpath}": {mount.name} has no such directory in its image')
+    return mount._replace(layers=layers, subpath="")
 
 
 def _own_cgroups(context: PodContext, name: str, attempt: int) -> dict[str, str]:
