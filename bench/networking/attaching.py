@@ -18,28 +18,31 @@ def measure(work: Path, rounds: int) -> dict[str, float]:
     compile_c(program, ["network.c", "net.c", "fail.c"])
     floor = subprocess.Popen([program], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert floor.stdin is not None and floor.stdout is not None
-    ours, theirs = [], []
+    ours, both, theirs = [], [], []
     with tempfile.TemporaryDirectory(dir=work) as run:
         network = PodNetwork(run, "0ebe1c01", f"{run}/lock")
-        network.prepare("kept", "bench/kept")  # the bridge and its table are there
+        # The bridge and its tables are there.
+        network.prepare("kept", "bench/kept", dual_stack=True)
         for number in range(rounds):
             floor.stdin.write(b".")
             floor.stdin.flush()
             theirs.append(int(floor.stdout.readline()) / 1e6)
-            ours.append(_attach(network, f"p{number}"))
+            ours.append(_attach(network, f"p{number}", dual_stack=False))
+            both.append(_attach(network, f"b{number}", dual_stack=True))
         network.remove_all()
     floor.stdin.close()
     floor.wait()
     return {
         "attach a pod, ms": statistics.median(ours),
+        "attach a pod of both families, ms": statistics.median(both),
         "floor: attach, ms": statistics.median(theirs),
     }
 
 
-def _attach(network: PodNetwork, uid: str) -> float:
+def _attach(network: PodNetwork, uid: str, *, dual_stack: bool) -> float:
     with NetworkNamespace(loopback=False) as space:
         began = time.perf_counter()
-        network.attach(network.prepare(uid, f"bench/{uid}"), space.fd)
+        network.attach(network.prepare(uid, f"bench/{uid}", dual_stack=dual_stack), space.fd)
         took = time.perf_counter() - began
         network.remove(uid)
     return took * 1e3
