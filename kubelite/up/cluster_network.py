@@ -76,8 +76,9 @@ class ClusterNetwork:
         self._namespaces = self._informers.of(NAMESPACES)
         self._pods = self._informers.of(PODS)
         self._service_table, self._policy_table = _tables(pod_network.key)
+        own = names.bridge(pod_network.key)
         self._proxies = [
-            ServiceProxy(self._service_table, nftables.run, family) for family in FAMILIES
+            ServiceProxy(self._service_table, nftables.run, family, own) for family in FAMILIES
         ]
         # None: there is no table yet.
         self._policy_contents: dict[Family, policy_rules.Content | None]

@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from kubelite.core import native
-from kubelite.node.network import announcements, ipam, netlink, nftables
+from kubelite.node.network import announcements, ipam, names, netlink, nftables
+from kubelite.node.network.families import FAMILIES, IPV6
 from kubelite.node.network.pod import PodNetwork
 from kubelite.node.proxy import netfilter
 from kubelite.node.proxy.proxy import ServiceProxy
@@ -27,6 +28,7 @@ if os.geteuid() != 0:
 
 UPLINK, NEIGHBOUR, VIP = "192.0.2.1", "192.0.2.9", "10.96.0.10"
 POOL = "192.0.2.77"
+VIP6 = "fd00:10:96::10"
 KEY, TABLE = "0a1b2c3d", "kubelite-test-services"
 WEB = ("default", "web")
 TIMEOUT = 2
@@ -328,6 +330,30 @@ def test_a_table_that_somebody_removed_comes_back(host, proxy, backends):
     nftables.run("flush ruleset\n")
     serve(proxy, backends, frontend._replace(endpoints=endpoints(backends[2])))
     assert call(backends[0].space, VIP, 80)[0] == "c"
+
+
+def test_pods_of_two_clusters_call_their_own_services(host, backends, tmp_path):
+    """Both give out the same addresses, and know nothing of each other."""
+    (tmp_path / "other").mkdir()
+    other = PodNetwork(str(tmp_path / "other"), "0a1b2cff", str(tmp_path / "lock-of-other"))
+    theirs = [Backend(other, name) for name in ("x", "y")]
+    proxies = {}
+    for network, own in (("0a1b2c3d", backends), ("0a1b2cff", theirs)):
+        bridge = names.bridge(network)
+        for family in FAMILIES:
+            table = f"kubelite-{network}-services"
+            proxy = proxies[network, family] = ServiceProxy(table, nftables.run, family, bridge)
+            address, vip = ("ipv6", VIP6) if family is IPV6 else ("address", VIP)
+            served = tuple(Endpoint(getattr(pod, address), 8080) for pod in own[1:])
+            proxy.apply({WEB: [Frontend(vip, "tcp", 80, served)]}, [])
+    for vip in (VIP, VIP6):
+        assert {call(backends[0].space, vip, 80)[0] for _ in range(30)} == {"b", "c"}
+        assert call(theirs[0].space, vip, 80)[0] == "y"
+    for proxy in proxies.values():
+        proxy.stop()
+    for backend in theirs:
+        backend.close()
+    other.remove_all()
 
 
 def test_services_that_go_leave_no_element(proxy, backends):

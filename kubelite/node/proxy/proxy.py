@@ -36,14 +36,22 @@ class Served:
 
 
 class ServiceProxy:
-    """The Services of one node in the nftables table ``table``, with their addresses of one family.
+    """The Services of one node in the nftables table ``table``, with their addresses of one family,
+    for the pods behind ``bridge`` and everybody who is no pod.
 
     ``run`` carries out nft commands as one transaction and returns JSON listings
     (:func:`kubelite.node.network.nftables.run`). Calls are made one at a time.
     """
 
-    def __init__(self, table: str, run: Callable[[str], str], family: Family = IPV4) -> None:
+    def __init__(
+        self,
+        table: str,
+        run: Callable[[str], str],
+        family: Family = IPV4,
+        bridge: str = service_rules.ANY_BRIDGE,
+    ) -> None:
         self.table, self.family = table, family
+        self._bridge = bridge
         self._run = run
         self._served: dict[Key, Served] = {}
         self._hairpin: Elements = {}
@@ -69,7 +77,7 @@ class ServiceProxy:
         hairpin = service_rules.hairpin_elements(local_addresses)
         commands = self._commands(before, after, hairpin)
         if not self._has_table:
-            self._run(service_rules.table(self.table, self.family) + commands)
+            self._run(service_rules.table(self.table, self.family, self._bridge) + commands)
             self._has_table = True
         elif commands:
             self._commit(commands)
@@ -89,7 +97,7 @@ class ServiceProxy:
         """Makes the table again with everything it held. Raises NetworkError."""
         everything = _merged(self._served.values()) | self._hairpin
         self._run(
-            service_rules.table(self.table, self.family)
+            service_rules.table(self.table, self.family, self._bridge)
             + "".join(
                 service_rules.affinity_chain(self.table, seconds, self.family)
                 for seconds in self._timeouts

@@ -39,6 +39,7 @@ SIZES = (*range(1, 17), 32, 64, 128, 256, 512, 1024)
 INNER_OFFSET = SIZES[-1]
 MASQUERADE_MARK = 0x4000
 """The packet mark that kube-proxy uses for the same purpose."""
+ANY_BRIDGE = names.bridge("*")
 _AFFINITY_MAPS = ("affinity", "affinity-ports")
 AFFINITY_MARK = 0x4B000000
 """The upper byte of a connection mark that names a Service port with affinity."""
@@ -55,10 +56,14 @@ Elements = dict[Element, str]
 """Elements with their values; the value of a set's element is empty."""
 
 
-def table(name: str, family: Family = IPV4) -> str:
-    """The whole table without elements, as nft commands that replace any table of that name."""
+def table(name: str, family: Family = IPV4, bridge: str = ANY_BRIDGE) -> str:
+    """The whole table without elements, as nft commands that replace any table of that name.
+
+    Of pods only those behind ``bridge`` are served: those of another cluster in this network
+    namespace have Services of their own, with the same addresses.
+    """
     chains = "".join(_balancing_chains(size, family) for size in SIZES)
-    content = f"{_collections(family)}{chains}{_hooks(family)}"
+    content = f"{_collections(family)}{chains}{_hooks(family, bridge)}"
     return f"{without_table(name, family)}table {family.nft} {name} {{\n{content}}}\n"
 
 
@@ -339,8 +344,9 @@ def _collections(family: Family) -> str:
 """
 
 
-def _hooks(family: Family) -> str:
+def _hooks(family: Family, bridge: str) -> str:
     ip, key = family.nft, _service_key(family)
+    others = f'iifname "{ANY_BRIDGE}" iifname != "{bridge}" return' if bridge != ANY_BRIDGE else ""
     return f"""\
   chain refuse {{
     meta l4proto tcp reject with tcp reset
@@ -367,7 +373,8 @@ def _hooks(family: Family) -> str:
   }}
   chain arriving {{
     type nat hook prerouting priority -100
-    iifname "{names.bridge("*")}" jump dispatch-inner
+    {others}
+    iifname "{bridge}" jump dispatch-inner
     jump dispatch
   }}
   chain outgoing {{
