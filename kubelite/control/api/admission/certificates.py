@@ -77,7 +77,10 @@ def _check_new(attempt: Attempt) -> None:
         raise invalid(
             res,
             attempt.name,
-            [*wrong, causes.invalid("spec.request", text and text[:64], str(error))],
+            [
+                causes.invalid("spec.request", text or causes.NIL, str(error)),
+                *wrong,
+            ],
         ) from None
     if wrong:
         raise invalid(res, attempt.name, wrong)

@@ -7,7 +7,6 @@ approved and that breaks its signer's rules fails.
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from kubelite.control.api.wire import causes
@@ -15,7 +14,7 @@ from kubelite.lib.json import Object
 from kubelite.objects.facts import names
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from kubelite.control.api.wire.status import Cause
 
@@ -43,7 +42,7 @@ EXTENDED_USAGES = {
     "microsoft sgc": "1.3.6.1.4.1.311.10.3.3", "netscape sgc": "2.16.840.1.113730.4.1",
 }  # fmt: skip
 _ONCE = ("Approved", "Denied", "Failed")
-_PATH = re.compile(r"[a-zA-Z0-9]([-a-zA-Z0-9.]*[a-zA-Z0-9])?")
+_LONGEST_SIGNER = 571
 
 
 class RequestedSubject(NamedTuple):
@@ -58,7 +57,6 @@ class RequestedSubject(NamedTuple):
 def check(obj: Object) -> Iterator[Cause]:
     """What is wrong with a new request, apart from the bytes of ``spec.request``."""
     spec = obj.get("spec") or {}
-    yield from _signer(spec.get("signerName", ""))
     usages = spec.get("usages") or []
     if not usages:
         yield causes.required("spec.usages")
@@ -69,6 +67,7 @@ def check(obj: Object) -> Iterator[Cause]:
             )
         elif usage in usages[:index]:
             yield causes.duplicate(f"spec.usages[{index}]", usage)
+    yield from _signer(spec.get("signerName", ""))
     seconds = spec.get("expirationSeconds")
     if seconds is not None and seconds < SHORTEST:
         yield causes.invalid(
@@ -79,26 +78,39 @@ def check(obj: Object) -> Iterator[Cause]:
 
 
 def _signer(name: str) -> Iterator[Cause]:
-    domain, slash, path = name.partition("/")
-    good = (
-        slash
-        and "." in domain
-        and not names.subdomain(domain)
-        and _PATH.fullmatch(path)
-        and len(name) <= 571
-    )
+    field = "spec.signerName"
     if not name:
-        yield causes.required("spec.signerName")
-    elif not good:
+        yield causes.required(field)
+        return
+    if name == LEGACY:
         yield causes.invalid(
-            "spec.signerName",
-            name,
-            'must be a fully qualified domain and path of the form "example.com/signer-name"',
+            field, name, "the legacy signerName is not allowed via this API version"
         )
-    elif name == LEGACY:
-        yield causes.invalid(
-            "spec.signerName", name, "the legacy signerName is not allowed via this API version"
-        )
+    parts = name.split("/")
+    if len(parts) != 2:
+        why = "must be a fully qualified domain and path of the form 'example.com/signer-name'"
+        yield causes.invalid(field, name, why)
+        return
+    domain, path = parts
+    if len(domain) > 253:
+        yield causes.too_long(field, 253)
+    yield from _labels(domain, names.label)
+    if "." not in domain:
+        why = "should be a domain with at least two segments separated by dots"
+        yield causes.invalid(field, domain, why)
+    yield from _labels(path, names.subdomain)
+    if len(name) > _LONGEST_SIGNER:
+        yield causes.too_long(field, _LONGEST_SIGNER)
+
+
+def _labels(text: str, rule: Callable[[str], list[str]]) -> Iterator[Cause]:
+    """What is wrong with the first label of a part of a signer's name that breaks the rule."""
+    for label in text.split("."):
+        if problems := rule(label):
+            for problem in problems:
+                why = f'validating label "{label}": {problem}'
+                yield causes.invalid("spec.signerName", text, why)
+            return
 
 
 def check_conditions(new: Object, old: Object, sub: str) -> Iterator[Cause]:

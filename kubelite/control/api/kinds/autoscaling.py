@@ -92,10 +92,8 @@ def _check_autoscaler(obj: Object) -> Iterator[Cause]:
     low, high = spec.get("minReplicas"), spec.get("maxReplicas", 0)
     if low is not None and low < 1:
         yield causes.invalid("spec.minReplicas", low, "must be greater than or equal to 1")
-    if not high:
-        yield causes.required("spec.maxReplicas")
     if high < 1:
-        yield causes.invalid("spec.maxReplicas", high, "must be greater than 0")
+        yield causes.invalid("spec.maxReplicas", high, "must be greater than or equal to 1")
     if low is not None and high < low:
         why = "must be greater than or equal to `minReplicas`"
         yield causes.invalid("spec.maxReplicas", high, why)
@@ -118,6 +116,8 @@ def _check_autoscaler(obj: Object) -> Iterator[Cause]:
         yield causes.forbidden("spec.metrics", why)
     for side, rules in (spec.get("behavior") or {}).items():
         yield from _check_scaling_rules(rules or {}, f"spec.behavior.{side}")
+    if not high:
+        yield causes.required("spec.maxReplicas")
 
 
 def _check_target_reference(reference: Object, path: str) -> Iterator[Cause]:

@@ -20,6 +20,7 @@ from kubelite.control.api.wire import causes
 from kubelite.lib.json import Object
 from kubelite.objects.facts import names, quantity
 from kubelite.objects.rules import config_data
+from kubelite.objects.rules.pods.resources import is_native
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -148,10 +149,14 @@ def check_amount(name: str, amount: Any, path: str) -> Iterator[Cause]:
 def _check_hard(hard: Object, path: str) -> Iterator[Cause]:
     for name, amount in hard.items():
         where = f"{path}[{name}]"
-        yield from _check_resource_name(name, where)
-        if "/" not in name and name not in _QUOTA_RESOURCES and not _is_huge_pages(name):
-            yield causes.invalid(where, name, "must be a standard resource for quota")
+        yield from _check_quota_resource(name, where)
         yield from check_amount(name, amount, where)
+
+
+def _check_quota_resource(name: str, path: str) -> Iterator[Cause]:
+    yield from _check_resource_name(name, path)
+    if "/" not in name and name not in _QUOTA_RESOURCES and not _is_huge_pages(name):
+        yield causes.invalid(path, name, "must be a standard resource for quota")
 
 
 def _check_quota(obj: Object) -> Iterator[Cause]:
@@ -208,7 +213,7 @@ def _check_quota_status(new: Object, old: Object) -> Iterator[Cause]:
     for field in ("hard", "used"):
         path = f"status.{field}"
         for name, amount in (status.get(field) or {}).items():
-            yield from _check_resource_name(name, f"{path}[{name}]")
+            yield from _check_quota_resource(name, f"{path}[{name}]")
             yield from check_amount(name, amount, f"{path}[{name}]")
 
 
@@ -259,27 +264,45 @@ def check_container_resource(name: str, path: str) -> Iterator[Cause]:
     """The name of a resource that containers can ask for."""
     yield from _check_resource_name(name, path)
     if "/" in name:
+        if not is_native(name) and not _is_extended(name):
+            why = "doesn't follow extended resource name standard"
+            yield causes.invalid(path, name, why)
         return
     if name not in _CONTAINER_RESOURCES and not name.startswith("hugepages-"):
         yield causes.invalid(path, name, "must be a standard resource for containers")
 
 
-# Which amount must not be larger than which, and the one that is named when it is.
+# Which amount must not be larger than which, the one that is named when it is, and how the two are
+# called then.
 _ORDERED = (
-    ("min", "max", "min"),
-    ("min", "defaultRequest", "defaultRequest"),
-    ("defaultRequest", "max", "defaultRequest"),
-    ("defaultRequest", "default", "defaultRequest"),
-    ("min", "default", "default"),
-    ("default", "max", "default"),
+    ("min", "max", "min", "min value {} is greater than max value {}"),
+    (
+        "min",
+        "defaultRequest",
+        "defaultRequest",
+        "min value {} is greater than default request value {}",
+    ),
+    (
+        "defaultRequest",
+        "max",
+        "defaultRequest",
+        "default request value {} is greater than max value {}",
+    ),
+    (
+        "defaultRequest",
+        "default",
+        "defaultRequest",
+        "default request value {} is greater than default limit value {}",
+    ),
+    ("min", "default", "default", "min value {} is greater than default value {}"),
+    ("default", "max", "default", "default value {} is greater than max value {}"),
 )
 
 
 def _check_bounds(name: str, given: dict[str, int], limit: Object, path: str) -> Iterator[Cause]:
-    for low, high, named in _ORDERED:
+    for low, high, named, sentence in _ORDERED:
         if low in given and high in given and given[low] > given[high]:
-            shown = limit[low][name], limit[high][name]
-            why = f"{low} value {shown[0]} is greater than {high} value {shown[1]}"
+            why = sentence.format(limit[low][name], limit[high][name])
             yield causes.invalid(f"{path}.{named}[{name}]", limit[named][name], why)
     ratio = given.get("maxLimitRequestRatio")
     where = f"{path}.maxLimitRequestRatio[{name}]"

@@ -72,7 +72,8 @@ def _check_api_backend(spec: Object) -> Iterator[Cause]:
     for field in ("namespace", "name"):
         if not service.get(field):
             yield causes.required(f"spec.service.{field}")
-    yield from check_port_number(service.get("port", 443), "spec.service.port")
+    port = service.get("port", 443)
+    yield from check_port_number(port, "spec.service.port", "port is not valid: ")
     if insecure and spec.get("caBundle"):
         why = "may not be true if caBundle is present"
         yield causes.invalid("spec.insecureSkipTLSVerify", insecure, why)

@@ -182,6 +182,8 @@ _COLUMNS = columns(
 KINDS: dict[tuple[str, str], Rules] = {
     ("", "Event"): Rules(
         any_finalizer=True,
+        # Nothing but the rules of the store apply to the name.
+        name=names.path_segment,
         check=_check_event,
         columns=_COLUMNS,
         cells=_event_cells,

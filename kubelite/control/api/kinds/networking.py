@@ -89,8 +89,9 @@ def _check_ingress(obj: Object) -> Iterator[Cause]:
 
 def _check_new_ingress(obj: Object) -> Iterator[Cause]:
     value = ((obj.get("metadata") or {}).get("annotations") or {}).get(_INGRESS_CLASS)
-    if value and (obj.get("spec") or {}).get("ingressClassName") is not None:
-        why = "can not be set when the class field is also set"
+    name = (obj.get("spec") or {}).get("ingressClassName")
+    if value is not None and name is not None and value != name:
+        why = "must match `ingressClassName` when both are specified"
         yield causes.invalid(f"annotations.{_INGRESS_CLASS}", value, why)
 
 
@@ -232,7 +233,8 @@ def _check_policy_port(rule: Object, path: str) -> Iterator[Cause]:
         yield causes.invalid(where, end, "may not be specified when `port` is non-numeric")
     else:
         if end < port:
-            yield causes.invalid(where, end, "must be greater than or equal to `port`")
+            # The servers show the port, not the end.
+            yield causes.invalid(where, port, "must be greater than or equal to `port`")
         yield from check_port_number(end, where)
 
 

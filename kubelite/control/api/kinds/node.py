@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 Cells = list[Any]
 
 
-_EFFECTS = ("NoExecute", "NoSchedule", "PreferNoSchedule")
+_EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
 
 
 def _default_node(obj: Any) -> None:
@@ -125,10 +125,10 @@ def _check_ranges(ranges: list[str]) -> Iterator[Cause]:
 
 
 def _check_node_update(new: Object, old: Object) -> Iterator[Cause]:
-    for field in ("podCIDRs", "providerID"):
+    for field, shown in (("podCIDRs", "podCIDR"), ("providerID", "providerID")):
         before = lookup(old, f"spec.{field}")
         if before and lookup(new, f"spec.{field}") != before:
-            why = f'node updates may not change {field} except from "" to valid'
+            why = f'node updates may not change {shown} except from "" to valid'
             yield causes.forbidden(f"spec.{field}", why)
 
 

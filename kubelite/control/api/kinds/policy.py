@@ -36,17 +36,26 @@ def _default_priority_class(obj: Any) -> None:
 
 
 _USER_PRIORITY = 1_000_000_000
+_SYSTEM_PRIORITIES = {
+    "system-node-critical": 2_000_001_000,
+    "system-cluster-critical": 2_000_000_000,
+}
 _EVICTION_POLICIES = ("AlwaysAllow", "IfHealthyBudget")
 
 
 def _check_priority_class(obj: Object) -> Iterator[Cause]:
     name, value = (obj.get("metadata") or {}).get("name", ""), obj.get("value", 0)
     if name.startswith("system-"):
-        if name not in ("system-node-critical", "system-cluster-critical"):
-            yield causes.forbidden(
-                "metadata.name",
-                "priority class names with 'system-' prefix are reserved for system use only",
-            )
+        why = "priority class names with 'system-' prefix are reserved for system use only. error: "
+        if name not in _SYSTEM_PRIORITIES:
+            why += f"{name} is not a known system priority class"
+            yield causes.forbidden("metadata.name", why)
+        elif value != _SYSTEM_PRIORITIES[name]:
+            why += f"value of {name} PriorityClass must be {_SYSTEM_PRIORITIES[name]}"
+            yield causes.forbidden("metadata.name", why)
+        elif obj.get("globalDefault"):
+            why += f"globalDefault of {name} PriorityClass must be false"
+            yield causes.forbidden("metadata.name", why)
     elif value > _USER_PRIORITY:
         yield causes.forbidden(
             "value", f"maximum allowed value of a user defined priority is {_USER_PRIORITY}"

@@ -136,8 +136,8 @@ def _check_service(obj: Object) -> Iterator[Cause]:
     yield from _check_cluster_addresses(spec)
     for index, address in enumerate(spec.get("externalIPs") or ()):
         path = f"spec.externalIPs[{index}]"
-        yield from addresses.check_address(address, path)
-        yield from addresses.check_usable(address, path)
+        problems = addresses.check_address(address, path)
+        yield from problems or addresses.check_usable(address, path)
     yield from _check_source_ranges(spec, annotations)
     yield from _check_load_balancer(spec)
     yield from _check_traffic_policies(spec)
@@ -432,6 +432,8 @@ def _check_endpoint_address(address: Object, path: str) -> Iterator[Cause]:
         yield causes.invalid(f"{path}.hostname", host, problem)
     if node is not None:
         yield from check_dns_name(node, f"{path}.nodeName")
+    if not addresses.is_readable(text):
+        yield causes.invalid(f"{path}.ip", text, "must be a valid IP address")
     yield from addresses.check_usable(text, f"{path}.ip")
 
 

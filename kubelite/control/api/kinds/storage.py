@@ -286,7 +286,8 @@ def _check_claim_status(new: Object, old: Object) -> Iterator[Cause]:
     for resource, state in (status.get("allocatedResourceStatuses") or {}).items():
         yield from _check_claim_resource(resource, path)
         if state not in _RESIZE_STATES:
-            yield causes.unsupported(path, state, _RESIZE_STATES)
+            # The servers show the resource, not its state.
+            yield causes.unsupported(path, resource, _RESIZE_STATES)
 
 
 def _check_amounts(amounts: Object, path: str) -> Iterator[Cause]:

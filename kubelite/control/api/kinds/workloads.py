@@ -277,7 +277,7 @@ def _check_daemon_set(obj: Object) -> Iterator[Cause]:
     yield from not_negative(spec, ("minReadySeconds", "revisionHistoryLimit"), "spec")
     strategy, path = spec.get("updateStrategy") or {}, "spec.updateStrategy"
     if strategy.get("type") not in ("OnDelete", "RollingUpdate"):
-        yield causes.unsupported(path, strategy, ("OnDelete", "RollingUpdate"), _DAEMON_STRATEGY)
+        yield causes.unsupported(path, strategy, ("RollingUpdate", "OnDelete"), _DAEMON_STRATEGY)
     elif strategy["type"] == "RollingUpdate":
         yield from _check_daemon_update(strategy.get("rollingUpdate") or {}, path)
 
@@ -323,15 +323,17 @@ def _count_template(obj: Object, generation: int) -> None:
 
 
 def _check_counts(*fields: str, within: dict[str, str] | None = None) -> CheckUpdate:
-    """A rule for numbers of a status: none is negative, and some are part of others."""
+    """A rule for numbers of a status: none is negative, and some are part of others, which are
+    given as messages name them.
+    """
 
     def check(new: Object, old: Object) -> Iterator[Cause]:
         status = new.get("status") or {}
         yield from not_negative(status, fields, "status")
         for pair, whole in (within or {}).items():
             part = pair.split("/")[0]
-            if status.get(part, 0) > status.get(whole, 0):
-                why = f"cannot be greater than status.{whole}"
+            if status.get(part, 0) > status.get(whole.removeprefix("status."), 0):
+                why = f"cannot be greater than {whole}"
                 yield causes.invalid(f"status.{part}", status.get(part, 0), why)
 
     return check
@@ -345,9 +347,9 @@ _check_replica_status = _check_counts(
     "observedGeneration",
     "terminatingReplicas",
     within={
-        "fullyLabeledReplicas": "replicas",
-        "readyReplicas": "replicas",
-        "availableReplicas": "replicas",
+        "fullyLabeledReplicas": "status.replicas",
+        "readyReplicas": "status.replicas",
+        "availableReplicas": "status.replicas",
         "availableReplicas/ready": "readyReplicas",
     },
 )
@@ -363,9 +365,9 @@ _check_deployment_status = _check_counts(
     "terminatingReplicas",
     "collisionCount",
     within={
-        "updatedReplicas": "replicas",
-        "readyReplicas": "replicas",
-        "availableReplicas": "replicas",
+        "updatedReplicas": "status.replicas",
+        "readyReplicas": "status.replicas",
+        "availableReplicas": "status.replicas",
         "availableReplicas/ready": "readyReplicas",
     },
 )
@@ -378,11 +380,11 @@ _check_stateful_set_status = _check_counts(
     "observedGeneration",
     "collisionCount",
     within={
-        "readyReplicas": "replicas",
-        "currentReplicas": "replicas",
-        "updatedReplicas": "replicas",
-        "availableReplicas": "replicas",
-        "availableReplicas/ready": "readyReplicas",
+        "readyReplicas": "status.replicas",
+        "currentReplicas": "status.replicas",
+        "updatedReplicas": "status.replicas",
+        "availableReplicas": "status.replicas",
+        "availableReplicas/ready": "status.readyReplicas",
     },
 )
 _check_daemon_set_status = _check_counts(

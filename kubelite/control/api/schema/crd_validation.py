@@ -188,7 +188,8 @@ def _approval(crd: Object, group: str) -> Iterator[Cause]:
 
 
 def _kind(text: str) -> list[str]:
-    return names.label_1035(text.lower())
+    problems = names.label_1035(text.lower())
+    return [f"may have mixed case, but should otherwise match: {problem}" for problem in problems]
 
 
 def _versions(versions: list[Object]) -> Iterator[Cause]:

@@ -47,7 +47,7 @@ async def evict(context: Context, request: Request) -> Answer:
         "policy.v1.Eviction", codec.decode(await request.read_body(), request.content_type).value
     )
     if value["metadata"].get("name", request.name) != request.name:
-        raise bad_request("the name of the Eviction does not match the name on the URL")
+        raise bad_request("name in URL does not match name in Eviction object")
     options = options_of(value.get("deleteOptions") or {})
     pod = load(await entry_of(context.store, request))
     if not _needs_no_budget(pod):

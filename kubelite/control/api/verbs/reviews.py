@@ -114,7 +114,8 @@ def _attribute_problems(spec: dict[str, Any]) -> Iterator[Cause]:
     resource, path = spec.get("resourceAttributes"), spec.get("nonResourceAttributes")
     if resource is not None and path is not None:
         why = "cannot be specified in combination with resourceAttributes"
-        yield causes.invalid("spec.nonResourceAttributes", path, why)
+        kind = "authorization.v1.NonResourceAttributes"
+        yield causes.invalid("spec.nonResourceAttributes", path, why, kind)
     if resource is None and path is None:
         why = "exactly one of nonResourceAttributes or resourceAttributes must be specified"
         yield causes.invalid("spec.resourceAttributes", None, why)

@@ -90,7 +90,7 @@ def _seconds(request: Request, spec: dict[str, Any]) -> int:
         bound = (
             "may not specify a duration less than 10 minutes"
             if short
-            else "may not specify such a duration"
+            else "may not specify a duration larger than 2^32 seconds"
         )
         cause = Cause(
             "FieldValueInvalid", f"Invalid value: {seconds}: {bound}", "spec.expirationSeconds"

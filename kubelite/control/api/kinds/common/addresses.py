@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from kubelite.control.api.wire.status import Cause
 
 _NO_ADDRESS = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"
+_LEADING_ZEROS = "must not have leading 0s"
 _NO_NETWORK = "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)"
 _VERSIONS = {4: "IPv4", 6: "IPv6"}
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -33,12 +34,25 @@ def check_address(text: str, path: str, family: str = "") -> list[Cause]:
     """An address, of one family where it is given."""
     parsed_family = _family_of(text)
     if not parsed_family:
-        return [causes.invalid(path, text, _NO_ADDRESS)]
+        return [causes.invalid(path, text, _LEADING_ZEROS if _is_padded(text) else _NO_ADDRESS)]
     if ipaddress.ip_address(text).version == 6 and ipaddress.IPv6Address(text).ipv4_mapped:
         return [causes.invalid(path, text, "must not be an IPv4-mapped IPv6 address")]
     if family and parsed_family != family:
-        return [causes.invalid(path, text, f"must be a valid {family} address")]
+        return [causes.invalid(path, text, f"must be an {family} address")]
     return []
+
+
+def is_readable(text: str) -> bool:
+    """Whether a text is an address, be it with zeros before its numbers."""
+    return bool(_family_of(text)) or _is_padded(text)
+
+
+def _is_padded(text: str) -> bool:
+    """Whether an IPv4 address has numbers with zeros before them, ``010.1.1.1``."""
+    parts = text.split(".")
+    return len(parts) == 4 and all(
+        part.isascii() and part.isdigit() and len(part) <= 3 and int(part) <= 255 for part in parts
+    )
 
 
 def check_usable(text: str, path: str) -> Iterator[Cause]:

@@ -73,10 +73,10 @@ def check_dns_name(name: str, path: str) -> Iterator[Cause]:
         yield causes.invalid(path, name, problem)
 
 
-def check_port_number(number: Any, path: str) -> Iterator[Cause]:
-    """The number of a port."""
+def check_port_number(number: Any, path: str, before: str = "") -> Iterator[Cause]:
+    """The number of a port; ``before`` is said before the rule."""
     if not 1 <= number <= 65535:
-        yield causes.invalid(path, number, "must be between 1 and 65535, inclusive")
+        yield causes.invalid(path, number, f"{before}must be between 1 and 65535, inclusive")
 
 
 def check_port_or_name(port: int | str, path: str) -> Iterator[Cause]:

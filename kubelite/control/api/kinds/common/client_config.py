@@ -37,7 +37,7 @@ def check_client_config(config: Object, path: str) -> Iterator[Cause]:
 def _check_url(url: str, path: str) -> Iterator[Cause]:
     try:
         parts = urlsplit(url)
-        host, user = parts.netloc, parts.username
+        host, user = parts.netloc, parts.netloc.rpartition("@")[0] or None
     except ValueError as error:
         yield causes.required(path, f"url must be a valid URL: {error}{_FORM}")
         return
@@ -59,7 +59,7 @@ def check_service(service: Object, path: str) -> Iterator[Cause]:
     for field in ("name", "namespace"):
         if not service.get(field):
             yield causes.required(f"{path}.{field}")
-    yield from check_port_number(service.get("port", 443), f"{path}.port")
+    yield from check_port_number(service.get("port", 443), f"{path}.port", "port is not valid: ")
     if (url_path := service.get("path")) is not None:
         yield from _check_url_path(url_path, f"{path}.path")
 
