@@ -103,3 +103,55 @@ def test_a_kind_that_is_defined_again_is_followed_again(kube: Kube) -> None:
 def followed(kube: Kube) -> set[GroupVersionResource]:
     """The resources of which the controllers have a view."""
     return set(kube.cluster._plane.controllers._view._known)
+
+
+FLEETS = """
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: fleets.example.com}
+spec:
+  group: example.com
+  scope: Namespaced
+  names: {plural: fleets, singular: fleet, kind: Fleet, listKind: FleetList}
+  versions:
+  - name: v1
+    served: true
+    storage: true
+    schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}
+    subresources: {scale: {specReplicasPath: .spec.replicas, statusReplicasPath: .status.replicas}}
+"""
+
+
+def guarded_pods(kube: Kube, owner: dict[str, Any], **budget: Any) -> None:
+    """Two ready pods that a custom resource controls, and a budget for them."""
+    reference = {"apiVersion": owner["apiVersion"], "kind": owner["kind"], "controller": True}
+    reference |= {"name": owner["metadata"]["name"], "uid": owner["metadata"]["uid"]}
+    for name in "ab":
+        metadata = {"name": name, "labels": {"app": "x"}, "ownerReferences": [reference]}
+        spec = {"containers": [{"name": "c", "image": "img:1"}]}
+        kube.apply({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec})
+        kube.wait("pod", name, has_condition("Ready"))
+    rules = {"selector": {"matchLabels": {"app": "x"}}, **budget}
+    pdb = {"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": {"name": "pdb"}}
+    kube.apply({**pdb, "spec": rules})
+
+
+def test_a_budget_asks_a_custom_resource_how_many_pods_it_wants(kube: Kube) -> None:
+    kube.apply(FLEETS)
+    kube.wait("crd", "fleets.example.com", has_condition("Established"))
+    body = {"apiVersion": "example.com/v1", "kind": "Fleet", "metadata": {"name": "f"}}
+    (fleet,) = kube.apply({**body, "spec": {"replicas": 3}})
+    guarded_pods(kube, fleet, maxUnavailable=2)
+    pdb = kube.wait("pdb", "pdb", lambda pdb: pdb["status"]["currentHealthy"] == 2)
+    counts = {name: pdb["status"][name] for name in ("expectedPods", "desiredHealthy")}
+    assert counts == {"expectedPods": 3, "desiredHealthy": 1}
+    assert pdb["status"]["disruptionsAllowed"] == 1
+
+
+def test_a_budget_cannot_count_pods_of_a_kind_without_a_scale(kube: Kube) -> None:
+    guarded_pods(kube, made(kube, "Widget", "w"), minAvailable="50%")
+    pdb = kube.wait("pdb", "pdb", has_condition("DisruptionAllowed", "False"))
+    (condition,) = pdb["status"]["conditions"]
+    assert condition["reason"] == "SyncFailed"
+    text = "widgets.example.com does not implement the scale subresource"
+    assert condition["message"] == text

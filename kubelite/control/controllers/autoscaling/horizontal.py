@@ -47,6 +47,7 @@ from kubelite.control.controllers.autoscaling.replicas import (
 )
 from kubelite.control.controllers.controller import Controller, Settings, nobody
 from kubelite.control.controllers.shared.conditions import find
+from kubelite.control.controllers.shared.custom_resources import definition_of, resource_of
 from kubelite.control.controllers.shared.meta import (
     Key,
     Obj,
@@ -184,12 +185,9 @@ class _Sync:
         known = of_kind(api_version, target["kind"])
         if known is not None:
             return known
-        for definition in self.view.list(CUSTOM_RESOURCE_DEFINITIONS):
-            spec = spec_of(definition)
-            if spec["group"] == _group(target) and spec["names"]["kind"] == target["kind"]:
-                version = api_version.rpartition("/")[2]
-                return GroupVersionResource(spec["group"], version, spec["names"]["plural"])
-        return None
+        definition = definition_of(self.view, _group(target), target["kind"])
+        version = api_version.rpartition("/")[2]
+        return None if definition is None else resource_of(definition, version)
 
     def _no_scale(self, text: str) -> Steps:
         self._set(

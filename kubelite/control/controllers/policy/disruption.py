@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from kubelite.client.resources import (
+    CUSTOM_RESOURCE_DEFINITIONS,
     DEPLOYMENTS,
     POD_DISRUPTION_BUDGETS,
     PODS,
@@ -19,9 +20,24 @@ from kubelite.client.resources import (
     GroupVersionResource,
     of_kind,
 )
-from kubelite.control.controllers.actions import NOTHING, Action, Emit, Plan, Update, earliest
-from kubelite.control.controllers.controller import Controller, own_key
+from kubelite.control.controllers.actions import (
+    NOTHING,
+    Action,
+    Emit,
+    Outcome,
+    Plan,
+    Read,
+    Step,
+    Update,
+    earliest,
+)
+from kubelite.control.controllers.controller import Controller, nobody, own_key
 from kubelite.control.controllers.shared.conditions import condition, without
+from kubelite.control.controllers.shared.custom_resources import (
+    definition_of,
+    has_scale,
+    resource_of,
+)
 from kubelite.control.controllers.shared.meta import (
     Key,
     Obj,
@@ -44,6 +60,8 @@ from kubelite.control.controllers.shared.pod_state import is_ready
 from kubelite.control.controllers.shared.selectors import selector_of
 from kubelite.control.controllers.view import View
 
+Scales = Mapping[str, Outcome]
+"""Answers about the scale of custom resources, by their uid."""
 DELETION_SECONDS = 120.0
 """An evicted pod that is not being deleted after so long counts again."""
 ALLOWED = "DisruptionAllowed"
@@ -72,25 +90,40 @@ def plan(view: View, key: Key, now: float) -> Plan:
     budget = view.get(POD_DISRUPTION_BUDGETS, *key)
     if budget is None or is_deleting(budget):
         return NOTHING
-    described = with_type(budget, "policy/v1", "PodDisruptionBudget")
     pods = selected_pods(view, budget)
+    waiting, _ = _disrupted_pods(status_of(budget), pods, now)
+    wake = earliest(*(parse_time(time) + DELETION_SECONDS for time in waiting.values()))
+    reads = _scales_to_read(view, spec_of(budget), pods)
+    if not reads:
+        return Plan(_counted(view, budget, pods, now, {}), wake)
+
+    def answered(outcomes: tuple[Outcome, ...]) -> tuple[Action, ...]:
+        return _counted(view, budget, pods, now, dict(zip(reads, outcomes, strict=True)))
+
+    return Plan((Step(tuple(reads.values()), answered, "parallel", tolerant=True),), wake)
+
+
+def _counted(
+    view: View, budget: Obj, pods: list[Obj], now: float, scales: Scales
+) -> tuple[Action, ...]:
+    """The status of a budget, and what there is to tell about it."""
+    described = with_type(budget, "policy/v1", "PodDisruptionBudget")
     events: list[Action] = []
     if not pods:
         events.append(Emit(described, "Normal", "NoPods", "No matching pods found"))
     try:
-        count = count_of(view, spec_of(budget), pods)
+        count = count_of(view, spec_of(budget), pods, scales)
     except SyncError as error:
         text = f"Failed to calculate the number of expected pods: {error}"
         events.append(Emit(described, "Warning", "CalculateExpectedPodCountFailed", text))
         update = _status_update(described, _failed_status(budget, str(error), now))
-        return Plan((*events, *update)) if update else NOTHING
+        return (*events, *update) if update else ()
     if count.has_unmanaged:
         events.append(Emit(described, "Warning", "UnmanagedPods", _unmanaged_text(budget)))
     disrupted, overdue = _disrupted_pods(status_of(budget), pods, now)
     events += [_not_deleted(budget, pod) for pod in overdue]
     status = _counted_status(budget, pods, count, disrupted, now)
-    wake = earliest(*(parse_time(time) + DELETION_SECONDS for time in disrupted.values()))
-    return Plan((*events, *_status_update(described, status)), wake)
+    return (*events, *_status_update(described, status))
 
 
 def selected_pods(view: View, budget: Obj) -> list[Obj]:
@@ -103,34 +136,70 @@ def selected_pods(view: View, budget: Obj) -> list[Obj]:
 # -- what should be there --------------------------------------------------------------------------
 
 
-def count_of(view: View, spec: Obj, pods: Sequence[Obj]) -> Count:
+def count_of(view: View, spec: Obj, pods: Sequence[Obj], scales: Scales) -> Count:
     """The expected and the desired number of pods. Raises SyncError."""
     if (most := spec.get("maxUnavailable")) is not None:
-        expected, unmanaged = _scale_of(view, pods)
+        expected, unmanaged = _scale_of(view, pods, scales)
         return Count(expected, max(expected - scaled(most, expected, up=True), 0), unmanaged)
     least = spec.get("minAvailable")
     if isinstance(least, int):
         return Count(len(pods), least)
     if least is None:
         return Count(0, 0)
-    expected, unmanaged = _scale_of(view, pods)
+    expected, unmanaged = _scale_of(view, pods, scales)
     return Count(expected, scaled(least, expected, up=True), unmanaged)
 
 
-def _scale_of(view: View, pods: Sequence[Obj]) -> tuple[int, bool]:
+def _scale_of(view: View, pods: Sequence[Obj], scales: Scales) -> tuple[int, bool]:
     """The replicas of all controllers of the pods, and whether a pod has none."""
-    scales: dict[str, int] = {}
+    replicas: dict[str, int] = {}
     has_unmanaged = False
     for pod in pods:
         owner = controller_of(pod)
         if owner is None:
             has_unmanaged = True
-        elif owner["uid"] not in scales:
+        elif owner["uid"] in scales:
+            replicas[owner["uid"]] = _replicas_in(scales[owner["uid"]], pod)
+        elif owner["uid"] not in replicas:
             workload = _workload(view, namespace_of(pod), owner)
             if workload is None:
-                raise SyncError(f'found no controllers for pod "{name_of(pod)}"')
-            scales[uid_of(workload)] = int(spec_of(workload).get("replicas", 1))
-    return sum(scales.values()), has_unmanaged
+                raise _without_controller(pod)
+            replicas[uid_of(workload)] = int(spec_of(workload).get("replicas", 1))
+    return sum(replicas.values()), has_unmanaged
+
+
+def _without_controller(pod: Obj) -> SyncError:
+    return SyncError(f'found no controllers for pod "{name_of(pod)}"')
+
+
+def _replicas_in(answer: Outcome, pod: Obj) -> int:
+    """The replicas of a custom resource, by its scale. Raises SyncError."""
+    if answer.refusal is not None and answer.refusal.code == 404:
+        raise _without_controller(pod)
+    if answer.result is None:
+        raise SyncError(answer.refusal.message if answer.refusal is not None else "")
+    return int(spec_of(answer.result).get("replicas") or 0)
+
+
+def _scales_to_read(view: View, spec: Obj, pods: Iterable[Obj]) -> dict[str, Read]:
+    """What has to be asked for, by the uid of the owner: how many pods a custom resource wants,
+    only its scale says.
+    """
+    if spec.get("maxUnavailable") is None and not isinstance(spec.get("minAvailable"), str):
+        return {}
+    reads: dict[str, Read] = {}
+    for pod in pods:
+        owner = controller_of(pod)
+        if owner is None or owner["uid"] in reads:
+            continue
+        group, _, version = owner["apiVersion"].rpartition("/")
+        if of_kind(owner["apiVersion"], owner["kind"]) is not None:
+            continue
+        definition = definition_of(view, group, owner["kind"])
+        if definition is not None and has_scale(definition, version):
+            resource = resource_of(definition, version)
+            reads[owner["uid"]] = Read(resource, namespace_of(pod), owner["name"], "scale")
+    return reads
 
 
 def _workload(view: View, namespace: str, owner: Obj) -> Obj | None:
@@ -140,9 +209,7 @@ def _workload(view: View, namespace: str, owner: Obj) -> Obj | None:
     group = owner["apiVersion"].rpartition("/")[0]
     resource = _SCALABLE.get((group, owner["kind"]))
     if resource is None:
-        known = of_kind(owner["apiVersion"], owner["kind"])
-        what = str(known) if known is not None else f"{owner['kind']}.{group}"
-        raise SyncError(f"{what} does not implement the scale subresource")
+        raise SyncError(_why_without_scale(view, group, owner))
     workload = view.get(resource, namespace, owner["name"])
     if workload is None or uid_of(workload) != owner["uid"]:
         return None
@@ -150,6 +217,16 @@ def _workload(view: View, namespace: str, owner: Obj) -> Obj | None:
     if resource == REPLICA_SETS and above is not None and above["kind"] == "Deployment":
         return _workload(view, namespace, above)
     return workload
+
+
+def _why_without_scale(view: View, group: str, owner: Obj) -> str:
+    resource = of_kind(owner["apiVersion"], owner["kind"])
+    definition = definition_of(view, group, owner["kind"])
+    if resource is None and definition is not None:
+        resource = resource_of(definition, owner["apiVersion"].rpartition("/")[2])
+    if resource is None:
+        return f'no matches for kind "{owner["kind"]}" in version "{owner["apiVersion"]}"'
+    return f"{resource} does not implement the scale subresource"
 
 
 def _unmanaged_text(budget: Obj) -> str:
@@ -285,6 +362,7 @@ DISRUPTION_CONTROLLER = Controller(
     {
         POD_DISRUPTION_BUDGETS: own_key,
         PODS: _budgets_of_pod,
+        CUSTOM_RESOURCE_DEFINITIONS: nobody,
         **dict.fromkeys(_SCALABLE.values(), _budgets_beside),
     },
     plan,
