@@ -42,7 +42,7 @@ from kubelite.lib.trusted_paths import directory_problem
 DIRECTORY = "/run/kubelite-warm"
 LINGER_SECONDS = 300
 _PRELOADED = (
-    *("kubelite.core", "kubelite.lib", "kubelite.objects"),
+    *("kubelite.core", "kubelite.objects.pod", "kubelite.objects.rules.pods"),
     *(
         f"kubelite.node.{room}"
         for room in ("runtime", "cgroup", "network", "volume", "image.store")
@@ -51,7 +51,9 @@ _PRELOADED = (
     *(f"kubelite.cli.{room}" for room in ("common", "session", "pod")),
     "typer.main",
 )
-"""What commands about pods import; what only a pull or a cluster needs stays out, for its size."""
+"""What commands about pods import; what only a pull or a cluster needs stays out, for its size.
+"""
+_LEFT_OUT = ("kubelite.cli.common.foreground",)  # for servers: with asyncio and ssl
 _RECEIVED_FDS = 5
 _CALLER_SECONDS = 1.0
 """Who does not send its whole request in that time is not waited for."""
@@ -273,7 +275,8 @@ def _preload(name: str) -> None:
     """Imports a module, or a package with all that is below it, for the children to find there."""
     module = import_module(name)
     for below in pkgutil.iter_modules(getattr(module, "__path__", ()), f"{name}."):
-        _preload(below.name)
+        if below.name not in _LEFT_OUT:
+            _preload(below.name)
 
 
 def serve(name: str) -> None:
