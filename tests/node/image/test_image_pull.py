@@ -266,6 +266,28 @@ def test_a_busy_registry_is_asked_again_when_it_says_so(is_date, proxy, pushed, 
     assert time.monotonic() - began >= 2
 
 
+@pytest.mark.parametrize(
+    ("code", "sentence"), [(429, "limits how often it is asked: 429"), (503, "is busy: 503")]
+)
+def test_a_registry_that_stays_busy_says_why(code, sentence, proxy, pushed, images):
+    def disturb(handler, path, body):
+        text = (
+            b'{"errors": [{"code": "TOOMANYREQUESTS", "message": "you have reached your limit"}]}'
+        )
+        handler.send_response(code)
+        handler.send_header("Content-Length", str(len(text)))
+        handler.end_headers()
+        handler.wfile.write(text)
+        return True
+
+    proxy.disturb = disturb
+    with pytest.raises(RegistryUnreachable) as caught:
+        fetch(images, f"{proxy.host}/{pushed}")
+    cause = f'registry {proxy.host} {sentence} ("you have reached your limit")'
+    assert caught.value.message == cause
+    assert bool(caught.value.hint) == (code == 429)
+
+
 def test_what_is_not_there(registry, images):
     with pytest.raises(RegistryRefusal, match="no manifest v9") as caught:
         fetch(images, f"{registry.host}/team/none:v9")

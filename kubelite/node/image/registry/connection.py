@@ -45,7 +45,8 @@ from kubelite.node.image.unpack_limits import DOCUMENT_BYTES
 ATTEMPTS = 5
 FIRST_DELAY, MAX_DELAY = 0.5, 30.0
 CONNECT_SECONDS, IDLE_SECONDS = 15.0, 60.0
-LATER = (408, 429, 500, 502, 503, 504)
+TOO_MANY_REQUESTS = 429
+LATER = (408, TOO_MANY_REQUESTS, 500, 502, 503, 504)
 _USER_AGENT = "kubelite"
 REDIRECTS = 10
 _REDIRECTED = (301, 302, 303, 307, 308)
@@ -76,11 +77,14 @@ class RegistryUnreachable(PullError):
 
 
 class Later(Exception):
-    """The registry asks to come back; ``after`` is its Retry-After header: seconds or a date."""
+    """The registry asks to come back; ``after`` is its Retry-After header: seconds or a date, and
+    ``code`` its HTTP status, 0 where it has none of these.
+    """
 
-    def __init__(self, message: str, after: str) -> None:
+    def __init__(self, message: str, after: str, code: int = 0) -> None:
         super().__init__(message)
         self.after = after
+        self.code = code
 
 
 PASSING = (aiohttp.ClientError, TimeoutError, Later)
@@ -336,7 +340,8 @@ class Connection:
         """What an answer other than success means."""
         message = await _message(answer)
         if answer.status in LATER:
-            return Later(f"{answer.status} {message}", answer.headers.get("Retry-After", ""))
+            after = answer.headers.get("Retry-After", "")
+            return Later(f"{answer.status}{message}", after, answer.status)
         name, _, what = path.partition("/")
         if answer.status in (401, 403):
             hint = _HINTS[self._actions]
@@ -354,6 +359,13 @@ class Connection:
             return RegistryUnreachable(f"{self.name}: {_certificate_problem(error)}", hint=hint)
         if isinstance(error, TimeoutError):
             return RegistryUnreachable(f"{self.name} does not answer in time")
+        if isinstance(error, Later) and error.code == TOO_MANY_REQUESTS:
+            return RegistryUnreachable(
+                f"{self.name} limits how often it is asked: {error}",
+                hint="try again later, or log in: more is allowed then",
+            )
+        if isinstance(error, Later):
+            return RegistryUnreachable(f"{self.name} is busy: {error}")
         text = getattr(reason, "strerror", None) or str(reason) or type(reason).__name__
         return RegistryUnreachable(f"{self.name} cannot be reached: {text}")
 
