@@ -56,6 +56,7 @@ def _sandbox(home: Home, pod: Pod, observed: ObservedPod) -> dict[str, Any] | No
         "bridge": lease.bridge if lease else None,
         "interface": lease.interface if lease else None,
         "address": lease.address if lease else None,
+        "ipv6": (lease.ipv6 or None) if lease else None,
         "namespaces": namespaces(record.pause_pid) if observed.up else {},
     }
 
