@@ -73,9 +73,9 @@ def _row(now: Sample, before: Sample | None) -> dict[str, Any]:
 
 def _cells(row: dict[str, Any]) -> list[str]:
     cores = "-" if row["cpu"] is None else f"{row['cpu'] * 1000:.0f}m"
-    sizes = [
+    memory, limit, received, sent = (
         "-" if row[key] is None else sizes.shown(row[key])
         for key in ("memory", "limit", "received", "sent")
-    ]
+    )
     tasks = "-" if row["tasks"] is None else str(row["tasks"])
-    return [row["pod"], row["container"], cores, sizes[0], sizes[1], tasks, sizes[2], sizes[3]]
+    return [row["pod"], row["container"], cores, memory, limit, tasks, received, sent]
