@@ -245,7 +245,7 @@ OTHERS = [
      "spec.limits[0].min[cpu]", "min value 2 is greater than max value 1"),
     (obj("discovery.k8s.io/v1", "EndpointSlice", addressType="IPv4",
          endpoints=[{"addresses": ["fd00::1"]}]), "endpoints[0].addresses[0]",
-     "must be a valid IPv4 address"),
+     "must be an IPv4 address"),
     (obj("coordination.k8s.io/v1", "Lease", spec={"leaseDurationSeconds": 0}),
      "spec.leaseDurationSeconds", "must be greater than 0"),
     (obj("v1", "Event", involvedObject={"namespace": "other"}), "involvedObject.namespace",
