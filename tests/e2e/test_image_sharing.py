@@ -17,6 +17,15 @@ def disk_bytes(path: Path) -> int:
     return int(said.stdout.split()[0])
 
 
+def test_what_an_image_takes_is_told_before_there_is_a_pod(world: World, root: Path) -> None:
+    def used() -> dict[str, int]:
+        return json.loads(world.kl("system", "df", "-o", "json").stdout)["Images"]
+
+    assert used()["total"] == 0
+    world.kl("image", "import", "base", str(root))
+    assert used()["total"] == 1 and used()["size"] > 0
+
+
 def test_ten_images_on_one_base_take_its_space_once(world: World, root: Path) -> None:
     (root / "large").write_bytes(os.urandom(24 << 20))
     world.kl("image", "import", "base", str(root))

@@ -45,9 +45,11 @@ def df(settings: Settings, *, format: Annotated[Document | None, DOCUMENT] = Non
 
 def _disk_bytes(path: str) -> int:
     """The bytes of all files below a directory, on its own file system; a file that goes away
-    meanwhile counts as none.
+    meanwhile counts as none, and so does a directory that nothing was ever put into.
     """
     total = 0
+    if not os.path.isdir(path):
+        return total
     for _, _, files, above in os.fwalk(path, onerror=lambda error: None):
         for name in files:
             try:

@@ -343,8 +343,8 @@ class ImageStore:
             whole = len(gone) == len(all_names)
             if whole and image_id in in_use:
                 raise ImageInUse(
-                    f"image {quoted(name)} is in use by a container",
-                    hint="remove the pods that use it first: kubelite pod ls",
+                    f"image {quoted(name)} is in use by a container, or mounted",
+                    hint="see kubelite pod ls; a mount is taken away by kubelite image unmount",
                 )
             for name_gone in gone:
                 self._name_path(name_gone).unlink()
