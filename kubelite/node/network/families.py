@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -32,6 +31,8 @@ FAMILIES = (IPV4, IPV6)
 
 
 def _canonical(address: str) -> str:
+    import ipaddress  # whoever starts a local pod does without
+
     if "/" in address:
         return str(ipaddress.IPv6Network(address, strict=False))
     return str(ipaddress.IPv6Address(address))
