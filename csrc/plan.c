@@ -85,7 +85,8 @@ static bool is_mount(const struct plan *plan, const struct plan_mount *mount, si
     if (!is_path(plan, mount->target) || !is_string(plan, mount->options) ||
         !is_string(plan, mount->name))
         return false;
-    const uint32_t any = PLAN_MOUNT_FILE | (mount->kind == PLAN_TMPFS ? PLAN_MOUNT_SHARED : 0);
+    const bool memory = mount->kind == PLAN_TMPFS || mount->kind == PLAN_HUGETLBFS;
+    const uint32_t any = PLAN_MOUNT_FILE | (memory ? PLAN_MOUNT_SHARED : 0);
     if (mount->flags & ~any && !bind)
         return false;
     if (mount->kind == PLAN_BIND_FD)

@@ -72,6 +72,7 @@ enum plan_mount_kind {
     PLAN_CGROUP2,
     PLAN_LAYERS, /* overlay without a writable layer; source: directory, options: "lowerdir=..."
                     relative to it */
+    PLAN_HUGETLBFS, /* options: "pagesize=2097152,..." */
     PLAN_MOUNT_KINDS
 };
 

@@ -200,7 +200,8 @@ static int make_mount(const struct plan *plan, const struct plan_mount *item, co
                                         [PLAN_SYSFS] = "sysfs",
                                         [PLAN_TMPFS] = "tmpfs",
                                         [PLAN_MQUEUE] = "mqueue",
-                                        [PLAN_CGROUP2] = "cgroup2"};
+                                        [PLAN_CGROUP2] = "cgroup2",
+                                        [PLAN_HUGETLBFS] = "hugetlbfs"};
     if (item->kind == PLAN_BIND || item->kind == PLAN_BIND_FD)
         return detached_bind(plan, item, fds, err);
     if (item->kind == PLAN_LAYERS)

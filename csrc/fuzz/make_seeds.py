@@ -38,6 +38,7 @@ MOUNTS = (
         MountFlag.SUBPATH | MountFlag.RECURSIVE,
         "volume data",
     ),
+    Mount(MountKind.HUGETLBFS, "/huge", options="pagesize=2097152,mode=0755"),
     Mount(MountKind.LAYERS, "/models", "/layers", "lowerdir=b:a", Attr.RDONLY),
     Mount(MountKind.BIND_FD, "/etc/hosts", 2, flags=MountFlag.FILE),
 )

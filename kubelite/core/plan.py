@@ -64,6 +64,7 @@ class MountKind(IntEnum):
     DEV = 6
     CGROUP2 = 7
     LAYERS = 8
+    HUGETLBFS = 9
 
 
 class MountFlag(IntFlag):

@@ -448,3 +448,23 @@ def test_a_volume_is_read_only_with_or_without_what_is_mounted_below(
         spec={"volumes": [{"name": "dev", "hostPath": {"path": "/dev"}}]},
     )
     assert world.output(manifest).split() == ["read-only", *([below] if below else [])]
+
+
+@pytest.mark.parametrize("medium", ["HugePages", "HugePages-2Mi"])
+def test_an_empty_dir_on_huge_pages(world: World, medium: str) -> None:
+    if not Path("/sys/kernel/mm/hugepages/hugepages-2048kB").is_dir():
+        pytest.skip("this machine has set aside no huge pages")
+    script = "grep ' /huge ' /proc/mounts; stat -c '%a %g' /huge"
+    made = pod(script, volumeMounts=[{"name": "h", "mountPath": "/huge"}],
+               resources={"limits": {"hugepages-2Mi": "0", "memory": "64Mi"}})  # fmt: skip
+    made["spec"] |= {
+        "volumes": [{"name": "h", "emptyDir": {"medium": medium}}],
+        "securityContext": {"fsGroup": 4321},
+    }
+    mount, owner = world.output(made).splitlines()
+    assert mount.split()[2] == "hugetlbfs" and "pagesize=2M" in mount
+    assert owner == "775 4321"
+    del made["spec"]["containers"][0]["resources"]
+    failed = world.up(made, check=False)
+    assert failed.returncode == 1
+    assert f"medium {medium} is used, but no container requests such huge pages" in failed.stderr

@@ -162,7 +162,7 @@ def test_what_this_version_promises_raises_no_finding() -> None:
         ),
         (made(volumes=[{"name": "v", "rbd": {"image": "m"}}]), "spec.volumes[0].rbd", "REFUSED"),
         (
-            made(volumes=[{"name": "v", "emptyDir": {"medium": "HugePages"}}]),
+            made(volumes=[{"name": "v", "emptyDir": {"medium": "Flash"}}]),
             "spec.volumes[0].emptyDir.medium",
             "REFUSED",
         ),

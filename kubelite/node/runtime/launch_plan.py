@@ -262,7 +262,8 @@ def pod_mount(mount: PodMount) -> Mount:
     flags = MountFlag.SHARED if mount.shared else MountFlag.NONE
     if mount.is_bind:
         return Mount(MountKind.BIND, mount.target, mount.target, flags=flags, name=name)
-    return Mount(MountKind.TMPFS, mount.target, options=mount.options, flags=flags, name=name)
+    kind = MountKind.HUGETLBFS if mount.is_huge else MountKind.TMPFS
+    return Mount(kind, mount.target, options=mount.options, flags=flags, name=name)
 
 
 def sandbox_plan(

@@ -24,7 +24,8 @@ ETC = ("hosts", "resolv.conf", "hostname")
 
 
 class Place(NamedTuple):
-    """A volume and its path in the pod's mount namespace. ``type`` is that of a hostPath.
+    """A volume and its path in the pod's mount namespace. ``type`` is that of a hostPath; for
+    ``huge``, an emptyDir on huge pages, it is the size of a page in bytes.
 
     The files of ``content`` and ``secret`` are made by the node from API objects; those of
     ``secret`` are kept in memory. Containers only read them. ``local`` and ``provisioned`` are
@@ -34,7 +35,16 @@ class Place(NamedTuple):
 
     name: str
     kind: Literal[
-        "disk", "memory", "host", "content", "secret", "local", "provisioned", "image", "block"
+        "disk",
+        "memory",
+        "huge",
+        "host",
+        "content",
+        "secret",
+        "local",
+        "provisioned",
+        "image",
+        "block",
     ]
     path: str
     type: str = ""
@@ -43,13 +53,14 @@ class Place(NamedTuple):
 
     @property
     def is_in_memory(self) -> bool:
-        """Whether the volume is a tmpfs, which only the pod's mount namespace has."""
-        return self.kind in ("memory", "secret")
+        """Whether the volume is a mount that only the pod's mount namespace has."""
+        return self.kind in ("memory", "secret", "huge")
 
 
 class PodMount(NamedTuple):
-    """A mount in the pod's mount namespace: a tmpfs with ``options``, or a directory mounted on
-    itself where ``is_bind``. Mounts below a ``shared`` one travel between the pod's containers.
+    """A mount in the pod's mount namespace: a tmpfs with ``options``, a hugetlbfs where
+    ``is_huge``, or a directory mounted on itself where ``is_bind``. Mounts below a ``shared`` one
+    travel between the pod's containers.
     """
 
     target: str
@@ -57,6 +68,7 @@ class PodMount(NamedTuple):
     name: str
     shared: bool = False
     is_bind: bool = False
+    is_huge: bool = False
 
 
 class ContainerMount(NamedTuple):
@@ -92,7 +104,7 @@ def places(
     volumes: Iterable[Volume], disk: str, memory: str, known: Mapping[str, Place]
 ) -> list[Place]:
     """The path of each volume; ``disk`` and ``memory`` are the pod's directories for emptyDir,
-    ``known`` the volumes of claims and images.
+    ``known`` the volumes of claims, images and huge pages.
 
     Raises VolumeError for an unsupported kind of volume.
     """
@@ -103,6 +115,8 @@ def _place(volume: Volume, disk: str, memory: str) -> Place:
     if volume.empty_dir is not None:
         if volume.empty_dir.medium == "Memory":
             return Place(volume.name, "memory", f"{memory}/{volume.name}")
+        if medium := volume.empty_dir.medium:
+            raise VolumeError(f'unknown storage medium "{medium}"')
         return Place(volume.name, "disk", f"{disk}/{volume.name}")
     if volume.host_path is not None:
         return Place(volume.name, "host", volume.host_path.path, volume.host_path.type or "")
@@ -134,12 +148,13 @@ def pod_mounts(
     fs_group: int | None = None,
     shared: frozenset[str] = frozenset(),
 ) -> list[PodMount]:
-    """The tmpfs of each emptyDir in memory, and a bind of each on disk that is ``shared``;
-    ``sizes`` are sizeLimits in bytes, where there are any.
+    """The tmpfs of each emptyDir in memory, the hugetlbfs of each on huge pages, and a bind of each
+    on disk that is ``shared``; ``sizes`` are sizeLimits in bytes, where there are any.
 
     The size is the least of sizeLimit and ``ceiling``, which is the pod's memory limit or else what
     the node has. The mode is tmpfs' own, 1777, which the kubelet leaves as it is; with an fsGroup
-    it belongs to that group and hands it on.
+    it belongs to that group and hands it on, which a hugetlbfs is not told at its mount. Huge pages
+    are limited by the pod's cgroup.
     """
     owner = ",mode=1777" if fs_group is None else f",mode=3777,gid={fs_group}"
     volumes = list(volumes)
@@ -151,9 +166,21 @@ def pod_mounts(
             place.name in shared,
         )
         for place in volumes
-        if place.is_in_memory
+        if place.is_in_memory and place.kind != "huge"
     ]
-    return in_memory + [
+    owner = "mode=0755" if fs_group is None else f"mode=0775,gid={fs_group}"
+    on_huge_pages = [
+        PodMount(
+            place.path,
+            f"pagesize={place.type},{owner}",
+            place.name,
+            place.name in shared,
+            is_huge=True,
+        )
+        for place in volumes
+        if place.kind == "huge"
+    ]
+    return [*in_memory, *on_huge_pages] + [
         PodMount(place.path, "", place.name, shared=True, is_bind=True)
         for place in shared_directories(volumes, shared)
     ]

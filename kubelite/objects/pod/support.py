@@ -333,8 +333,8 @@ _VOLUME = {
     "volume.hostPath": _YES,
     "volume.emptyDir.medium": Row(
         Level.REFUSED,
-        "huge pages cannot be mounted yet, and no other medium than Memory is known",
-        lambda medium: medium not in ("", "Memory"),
+        "no other medium than Memory and HugePages is known",
+        lambda medium: medium not in ("", "Memory") and medium.partition("-")[0] != "HugePages",
     ),
     "volume.emptyDir.sizeLimit": _YES,
     "volume.configMap": _YES,

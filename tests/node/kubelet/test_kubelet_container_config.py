@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from kubelite.node.image.model import ImageConfig
@@ -11,6 +12,7 @@ from kubelite.node.kubelet.decide.container_config import (
     ImageFacts,
     NodeFacts,
 )
+from kubelite.node.volume.errors import VolumeError
 from kubelite.objects.pod.pod import (
     Capabilities,
     Container,
@@ -201,3 +203,27 @@ def test_a_relative_working_directory_is_refused() -> None:
     container = Container(name="c", command=("x",), working_dir="srv")
     with pytest.raises(ContainerConfigError, match='workingDir "srv" is not an absolute path'):
         program(container, image())
+
+
+@pytest.mark.parametrize(
+    ("medium", "requested", "size"),
+    [
+        ("HugePages", ["2Mi"], 2 << 20),
+        ("HugePages-1Gi", ["2Mi", "1Gi"], 1 << 30),
+        ("HugePages", ["2Mi", "1Gi"], "multiple page sizes"),
+        ("HugePages", [], "no container requests"),
+        ("HugePages-1Gi", ["2Mi"], "no container requests"),
+    ],
+)
+def test_the_page_size_of_a_volume(medium: str, requested: list[str], size: int | str) -> None:
+    limits = {f"hugepages-{page}": "4Gi" for page in requested}
+    spec = {
+        "containers": [{"name": "c", "image": "i", "resources": {"limits": limits}}],
+        "volumes": [{"name": "h", "emptyDir": {"medium": medium}}, {"name": "e", "emptyDir": {}}],
+    }
+    made = msgspec.convert({"metadata": {"name": "p"}, "spec": spec}, Pod)
+    if isinstance(size, int):
+        assert container_config.page_sizes(made) == {"h": size}
+        return
+    with pytest.raises(VolumeError, match=size):
+        container_config.page_sizes(made)

@@ -75,6 +75,11 @@ def test_each_kind_has_its_place() -> None:
     assert found == [DATA, CACHE, HOST, Place("plain", "host", "/srv", "")]
 
 
+def test_an_unknown_medium_is_refused() -> None:
+    with pytest.raises(VolumeError, match='unknown storage medium "Flash"'):
+        places([volume("data", empty_dir=SimpleNamespace(medium="Flash"))], "/d", "/m", {})
+
+
 def test_other_kinds_are_refused_by_name():
     nfs = msgspec.convert({"name": "data", "nfs": {"server": "s", "path": "/"}}, Volume)
     with pytest.raises(VolumeError, match='"data"'):
@@ -109,6 +114,14 @@ def test_only_memory_is_mounted_for_the_pod(
 ) -> None:
     expected = [PodMount(CACHE.path, options, "cache")]
     assert pod_mounts(FOUND.values(), sizes, 1000, fs_group) == expected
+
+
+def test_huge_pages_are_mounted_for_the_pod() -> None:
+    huge = Place("h", "huge", "/memory/h", "2097152")
+    found = PodMount("/memory/h", "pagesize=2097152,mode=0755", "h", is_huge=True)
+    assert pod_mounts([huge], {}, 1000) == [found]
+    (shared,) = pod_mounts([huge], {}, 1000, 55, frozenset({"h"}))
+    assert shared.options == "pagesize=2097152,mode=0775,gid=55" and shared.shared
 
 
 def test_shared_volumes_are_mounted_so_that_mounts_in_them_travel() -> None:

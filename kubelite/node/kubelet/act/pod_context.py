@@ -76,7 +76,7 @@ class PodContext:
         self.service_variables = service_variables
         self.trace = trace
         self.shared = container_config.shared_namespaces(pod)
-        known = {**claimed, **volume_places(pod, images)}
+        known = {**claimed, **volume_places(pod, images), **_huge_places(home, record.uid, pod)}
         self.volumes = _volumes(home, record.uid, pod, known)
         self.volume_files: frozenset[Part] = frozenset()
         self.covers = _covers(home, images)
@@ -174,6 +174,15 @@ def _volumes(home: Home, uid: str, pod: Pod, known: Mapping[str, Place]) -> dict
     disk, memory = f"{home.pod(uid)}/volumes", f"{home.pod_run(uid)}/memory"
     places = volumes.places(pod.spec.volumes, disk, memory, known)
     return {place.name: place for place in places}
+
+
+def _huge_places(home: Home, uid: str, pod: Pod) -> dict[str, Place]:
+    """The emptyDirs on huge pages. Raises VolumeError."""
+    memory = f"{home.pod_run(uid)}/memory"
+    sizes = container_config.page_sizes(pod)
+    return {
+        name: Place(name, "huge", f"{memory}/{name}", str(size)) for name, size in sizes.items()
+    }
 
 
 def _covers(home: Home, images: dict[str, ResolvedImage]) -> tuple[str, ...]:

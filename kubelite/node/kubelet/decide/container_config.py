@@ -18,6 +18,7 @@ from kubelite.node.network.ports import ANY, HostPort
 from kubelite.node.runtime.errors import RuntimeFailure
 from kubelite.node.runtime.launch_plan import Program, SharedNamespaces
 from kubelite.node.volume import mounts
+from kubelite.node.volume.errors import VolumeError
 from kubelite.objects.facts import quantity
 from kubelite.objects.pod import expand, qos
 from kubelite.objects.pod.container import Container
@@ -202,6 +203,38 @@ def volume_sizes(pod: Pod) -> dict[str, int]:
         for volume in pod.spec.volumes
         if volume.empty_dir is not None and volume.empty_dir.size_limit is not None
     }
+
+
+def page_sizes(pod: Pod) -> dict[str, int]:
+    """The size in bytes of the pages of each emptyDir on huge pages: the one that its medium names,
+    or else the only one that the pod requests (the kubelet's ``getPageSizeMountOption``). Raises
+    VolumeError.
+    """
+    media = {
+        volume.name: volume.empty_dir.medium
+        for volume in pod.spec.volumes
+        if volume.empty_dir is not None
+        and (volume.empty_dir.medium or "").partition("-")[0] == "HugePages"
+    }
+    return {name: _page_size(medium, pod) for name, medium in media.items() if medium}
+
+
+def _page_size(medium: str, pod: Pod) -> int:
+    spec = pod.spec
+    resources = [c.resources for c in (*spec.init_containers, *spec.containers)]
+    requested = {
+        quantity.value(name.removeprefix(_HUGE))
+        for amounts in (*resources, *([spec.resources] if spec.resources else []))
+        for name in {**amounts.limits, **amounts.requests}
+        if name.startswith(_HUGE)
+    }
+    size = medium.partition("-")[2]
+    fitting = {page for page in requested if not size or page == quantity.value(size)}
+    if len(fitting) == 1:
+        return fitting.pop()
+    if fitting:
+        raise VolumeError(f"medium {medium} can't be used if the pod requests multiple page sizes")
+    raise VolumeError(f"medium {medium} is used, but no container requests such huge pages")
 
 
 def container_limits(container: Container, huge_pages: Collection[int] = ()) -> Resources:

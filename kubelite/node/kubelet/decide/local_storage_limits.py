@@ -25,7 +25,7 @@ def eviction_message(pod: Pod, used: Storage) -> str:
 def _volumes(pod: Pod, used: Storage) -> str:
     for volume in pod.spec.volumes:
         source = volume.empty_dir
-        if source is None or source.size_limit is None or source.medium == "Memory":
+        if source is None or source.size_limit is None or source.medium:
             continue
         limit = quantity.value(str(source.size_limit))
         if used.volumes.get(volume.name, 0) > limit > 0:
