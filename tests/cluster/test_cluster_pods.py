@@ -158,6 +158,20 @@ def test_what_changes_in_a_pod_reaches_the_running_one(cluster):
     eventually(lambda: cluster.get("pod", "web")["status"].get("reason") == "DeadlineExceeded")
 
 
+def test_our_own_verbs_show_a_pod_of_the_cluster_and_leave_it_to_its_api(cluster):
+    run_web(cluster)
+    assert "web" in cluster.kl("pod", "ls").stdout
+    assert cluster.kl("pod", "logs", "web").stdout == "started\n"
+    assert cluster.kl("pod", "exec", "web", "--", "cat", "/conf/greeting").stdout == "hello"
+    for words in (("down", "web"), ("stop", "web"), ("restart", "web"), ("pause", "web")):
+        refused = cluster.kl("pod", *words, check=False)
+        assert refused.returncode == 1
+        assert "is one of the cluster, which is changed through its API" in refused.stderr
+        assert "`kubectl -n default delete pod web` removes it" in refused.stderr
+    status = cluster.get("pod", "web")["status"]
+    assert status["phase"] == "Running" and status["containerStatuses"][0]["restartCount"] == 0
+
+
 HOST_PORT = """
 apiVersion: v1
 kind: Pod

@@ -27,7 +27,12 @@ def prune(
     pods = open_pods(settings, screen)
     namespace = None if all_namespaces else settings.active_namespace
     listed = [as_document(pod) for pod in pods.queries.list(namespace)]
-    ended = [pod["metadata"] for pod in listed if pod["status"]["phase"] in _ENDED]
+    named = (pod["metadata"] for pod in listed if pod["status"]["phase"] in _ENDED)
+    ended = [
+        metadata
+        for metadata in named
+        if not pods.is_of_cluster(pods.queries.find(metadata["namespace"], metadata["name"]))
+    ]
     if not ended:
         screen.note("no pod has ended, nothing to do")
         return 0

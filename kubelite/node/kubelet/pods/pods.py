@@ -31,6 +31,7 @@ from kubelite.node.runtime.errors import Conflict, NotFound, NotRunning
 from kubelite.node.runtime.home import Home, boot_id
 from kubelite.node.runtime.ledger import Ledger
 from kubelite.node.runtime.records import (
+    API,
     CREATED,
     CREATING,
     REMOVING,
@@ -135,6 +136,7 @@ class Pods:
         report: Report,
     ) -> UpResult | None:
         """The name is taken. None where its pod is gone now and the name can be claimed again."""
+        self._refuse_of_cluster(claimed)
         with self._locked(claimed, report) as lock:
             record = self._ledger.pod(claimed.uid) if lock is not None else None
             if lock is None or record is None:
@@ -240,10 +242,12 @@ class Pods:
 
     def down(self, namespace: str, name: str, *, grace: int | None = None, report: Report) -> None:
         """Stops a pod's containers and removes everything of it. ``grace`` seconds override the
-        pod's own. Raises NotFound, RuntimeFailure for what cannot be removed.
+        pod's own. Raises NotFound, Conflict for a pod of a running cluster, RuntimeFailure for what
+        cannot be removed.
         """
         began = time.perf_counter()
         claimed = self.queries.find(namespace, name)
+        self._refuse_of_cluster(claimed)
         with self._locked(claimed, report) as lock:
             record = self._ledger.pod(claimed.uid) if lock is not None else None
             if lock is None or record is None:
@@ -419,6 +423,22 @@ class Pods:
             record.paused = False
             self._ledger.save_pod(record)
 
+    # -- pods of a cluster -------------------------------------------------------------------------
+
+    def is_of_cluster(self, record: PodRecord) -> bool:
+        """Whether an API server whose node is at work here asks for the pod."""
+        agent = agent_control.running(self._home) if record.origin == API else None
+        return agent is not None and agent.stays
+
+    def _refuse_of_cluster(self, record: PodRecord) -> None:
+        """The node reports, and starts, what the API says. Raises Conflict."""
+        if self.is_of_cluster(record):
+            raise Conflict(
+                f'pod "{record.name}" of namespace "{record.namespace}" is one of the cluster, '
+                "which is changed through its API",
+                hint=f"`kubectl -n {record.namespace} delete pod {record.name}` removes it",
+            )
+
     # -- locks -------------------------------------------------------------------------------------
 
     @contextlib.contextmanager
@@ -440,6 +460,7 @@ class Pods:
     @contextlib.contextmanager
     def _held(self, record: PodRecord) -> Iterator[Worker]:
         """The pod's worker, under its lock. Raises NotFound, Conflict."""
+        self._refuse_of_cluster(record)
         with self._locked(record) as lock:
             if lock is None:
                 raise pod_not_found(record.namespace, record.name)
