@@ -16,10 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from startup.measure import BenchError, Unavailable
-from startup.ours import ROOT, WarmCommand, manifest
+from startup.ours import ROOT, Engine, WarmCommand, manifest
 from startup.site import Site
 
 SAMPLES = 15
+HOME = 250
+"""Pods of one state root: its subnet has 253 addresses."""
 _KERNEL = ("SUnreclaim", "KernelStack", "PageTables", "Percpu")
 """Lines of /proc/meminfo that pods add to: of the whole machine, so of what else runs there too."""
 
@@ -71,31 +73,55 @@ def _medians(command: WarmCommand, label: str) -> dict[str, float]:
     return {f"{mark} {label}, ms": statistics.median(times) for mark, times in samples.items()}
 
 
+def _manifests(site: Site, count: int) -> list[Path]:
+    """Files with so many pods, at most HOME in each."""
+    files = []
+    for start in range(0, count, HOME):
+        numbers = range(start, min(start + HOME, count))
+        files.append(site.work / f"idle-{start}.yaml")
+        pods = (manifest(site, f"idle-{number}", ("one",)) for number in numbers)
+        files[-1].write_text("---\n".join(pods))
+    return files
+
+
+def _timed(command: WarmCommand, root: Path, verb: str, file: Path) -> float:
+    """Seconds that a command on the pods of a file takes."""
+    return command.timed("--root", str(root), "pod", verb, str(file)) / 1e9
+
+
 def measure(site: Site, count: int, note: Callable[[str], None]) -> dict[str, float]:
     """The figures by what they are of. Raises BenchError, Unavailable."""
     command = WarmCommand(site)
+    homes: list[Engine] = []
     try:
         command.prepare()
         note("one pod alone")
         figures = _medians(command, "alone")
-        many = site.work / "many.yaml"
-        many.write_text("---\n".join(manifest(site, f"idle-{n}", ("one",)) for n in range(count)))
         note(f"{count} pods")
         before = _kernel_memory()
-        took = command.timed("pod", "up", str(many)) / 1e9
-        pids = _processes(str(command.root))
-        kernel = _kernel_memory() - before
+        files = _manifests(site, count)
+        for number in range(1, len(files)):
+            homes.append(Engine(site, f"home-{number}"))
+            homes[-1].prepare()
+        roots = [command.root, *(home.root for home in homes)]
+        placed = list(zip(roots, files, strict=True))
+        took = sum(_timed(command, root, "up", file) for root, file in placed)
+        pids = [pid for root in roots for pid in _processes(str(root))]
         figures |= {
             f"up of {count}, s": took,
             "up of each, ms": took * 1000 / count,
             "processes of a pod, KiB": _pss(pids) / count,
-            "kernel for a pod, KiB": kernel / count,
+            "kernel for a pod, KiB": (_kernel_memory() - before) / count,
         }
         note("one pod beside them")
-        figures |= _medians(command, f"beside {count}")
-        figures[f"down of {count}, s"] = command.timed("pod", "down", str(many)) / 1e9
+        figures |= _medians(command, f"beside {min(count, HOME)}")
+        figures[f"down of {count}, s"] = sum(
+            _timed(command, root, "down", file) for root, file in placed
+        )
         return figures
     finally:
+        for home in homes:
+            home.cleanup()
         command.cleanup()
 
 

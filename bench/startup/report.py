@@ -32,13 +32,14 @@ class Target(NamedTuple):
 
 
 TARGETS = (
-    Target("kubelite container", "exec", "floor", 2.0, 1.3),
-    Target("kubelite container", "exit", "floor", 2.0, 1.3),
+    Target("kubelite container", "exec", "floor", 1.4, 1.3),
+    Target("kubelite container", "exit", "floor", 1.4, 1.3),
     Target("kubelite container", "exit", "crun run", 4.0),
-    Target("kubelite pod", "up", "floor", 2.5, 1.5),
+    Target("kubelite pod", "up", "floor", 2.0, 1.5),
     Target("kubelite pod", "up", "podman kube play", 20.0),
+    Target("kubelite first pod", "up", "floor", 2.2),
     Target("kubelite first pod", "up", "podman kube play", 20.0),
-    Target("kubelite pod up", "up", "podman kube play", 2.5, 3.5),
+    Target("kubelite pod up", "up", "podman kube play", 3.5),
     Target("kubelite, warm", "up", "podman kube play", 10.0),
 )
 
