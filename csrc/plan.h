@@ -70,7 +70,7 @@ enum plan_mount_kind {
     PLAN_MQUEUE,
     PLAN_DEV, /* tmpfs with the default nodes and links, and a devpts of its own below */
     PLAN_CGROUP2,
-    PLAN_LAYERS, /* overlay without a writable layer; source: directory, options: "lowerdir=..."
+    PLAN_LAYERS,    /* overlay without a writable layer; source: directory, options: "lowerdir=..."
                     relative to it */
     PLAN_HUGETLBFS, /* options: "pagesize=2097152,..." */
     PLAN_MOUNT_KINDS

@@ -196,12 +196,9 @@ static int mount_layers(const struct plan *plan, const struct plan_mount *item, 
 /* The detached mount that `item` asks for. */
 static int make_mount(const struct plan *plan, const struct plan_mount *item, const int *fds,
                       kl_error *err) {
-    static const char *const types[] = {[PLAN_PROC] = "proc",
-                                        [PLAN_SYSFS] = "sysfs",
-                                        [PLAN_TMPFS] = "tmpfs",
-                                        [PLAN_MQUEUE] = "mqueue",
-                                        [PLAN_CGROUP2] = "cgroup2",
-                                        [PLAN_HUGETLBFS] = "hugetlbfs"};
+    static const char *const types[] = {
+        [PLAN_PROC] = "proc",     [PLAN_SYSFS] = "sysfs",     [PLAN_TMPFS] = "tmpfs",
+        [PLAN_MQUEUE] = "mqueue", [PLAN_CGROUP2] = "cgroup2", [PLAN_HUGETLBFS] = "hugetlbfs"};
     if (item->kind == PLAN_BIND || item->kind == PLAN_BIND_FD)
         return detached_bind(plan, item, fds, err);
     if (item->kind == PLAN_LAYERS)
