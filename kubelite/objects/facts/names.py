@@ -8,6 +8,7 @@ service names, and apimachinery's qualified names.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import wraps
 
 from kubelite.lib.text_cache import remember_short
 
@@ -91,6 +92,17 @@ _NOT_HEADER = _rule(
 )
 
 
+def _remembered(rule: Callable[[str], list[str]]) -> Callable[[str], list[str]]:
+    """A rule about texts that come again and again."""
+    known = remember_short(4096)(lambda text: tuple(rule(text)))
+
+    @wraps(rule)
+    def clauses(text: str) -> list[str]:
+        return list(known(text))
+
+    return clauses
+
+
 def _made_of(text: str, signs: frozenset[str], ends: frozenset[str]) -> bool:
     """Whether a text has only ``signs``, and begins and ends with one of ``ends``."""
     return text[:1] in ends and text[-1] in ends and signs.issuperset(text)
@@ -130,6 +142,7 @@ def _short(text: str, clause: str) -> list[str]:
     return messages if _is_qualified(text) else [*messages, clause]
 
 
+@_remembered
 def label(text: str) -> list[str]:
     """A DNS label (RFC 1123): names of containers, volumes, namespaces."""
     messages = _checked(text, _is_label, MAX_LABEL, _NOT_LABEL)
@@ -144,32 +157,29 @@ def label_1035(text: str) -> list[str]:
     return _checked(text, _is_label_1035, MAX_LABEL, _NOT_LABEL_1035)
 
 
+@_remembered
 def subdomain(text: str) -> list[str]:
     """A DNS subdomain (RFC 1123): names of pods and of most other objects."""
     return _checked(text, _is_subdomain, MAX_SUBDOMAIN, _NOT_SUBDOMAIN)
 
 
-@remember_short(4096)
-def _qualified(text: str) -> tuple[str, ...]:
+@_remembered
+def qualified(text: str) -> list[str]:
+    """A name with an optional DNS subdomain before a slash: keys of labels, names of resources,
+    taints.
+    """
     prefix, slash, name = text.rpartition("/")
     messages = []
     if slash and not prefix:
         messages.append("prefix part must be non-empty")
     elif "/" in prefix:
-        return (_TOO_MANY_PARTS,)
+        return [_TOO_MANY_PARTS]
     elif slash:
         messages += [f"prefix part {clause}" for clause in subdomain(prefix)]
     # As Kubernetes has it an empty name breaks both rules.
     clauses = ["must be non-empty"] if not name else []
     clauses += _short(name, _NOT_QUALIFIED)
-    return (*messages, *(f"name part {clause}" for clause in clauses))
-
-
-def qualified(text: str) -> list[str]:
-    """A name with an optional DNS subdomain before a slash: keys of labels, names of resources,
-    taints.
-    """
-    return list(_qualified(text))
+    return [*messages, *(f"name part {clause}" for clause in clauses)]
 
 
 def subdomain_with_underscore(text: str) -> list[str]:
@@ -183,16 +193,13 @@ def annotation(text: str) -> list[str]:
     return qualified(text.lower())
 
 
-@remember_short(4096)
-def _label_value(text: str) -> tuple[str, ...]:
-    return tuple(_short(text, _NOT_LABEL_VALUE)) if text else ()
-
-
+@_remembered
 def label_value(text: str) -> list[str]:
     """The value of a label; it may be empty."""
-    return list(_label_value(text))
+    return _short(text, _NOT_LABEL_VALUE) if text else []
 
 
+@_remembered
 def env_name(text: str) -> list[str]:
     """The name of an environment variable, as Kubernetes 1.34 and later have it: anything a program
     can be given.
@@ -232,6 +239,7 @@ def between(lowest: int, highest: int) -> str:
     return f"must be between {lowest} and {highest}, inclusive"
 
 
+@_remembered
 def config_key(text: str) -> list[str]:
     """A key of a ConfigMap or a Secret."""
     clauses = [too_long(MAX_SUBDOMAIN)] if len(text) > MAX_SUBDOMAIN else []

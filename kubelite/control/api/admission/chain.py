@@ -7,16 +7,17 @@ all.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable, Iterable
 
     from kubelite.control.api.admission.context import Context
     from kubelite.control.api.wire.request import Request
     from kubelite.control.store.types import Change
 
     Rule = Callable[["Attempt"], Awaitable[None]]
+    Kind = tuple[str, str]  # group and plural
 
 
 class Attempt:
@@ -69,6 +70,32 @@ class Attempt:
         return self._kind == (group, plural)
 
 
+class Only(NamedTuple):
+    """A rule that has nothing to say but of some kinds and their subresources: of others it is not
+    asked.
+    """
+
+    rule: Rule
+    kinds: tuple[Kind, ...]
+
+
+class _Rules:
+    """Rules in order, those that can matter to a kind picked out once."""
+
+    def __init__(self, rules: Iterable[Rule | Only]) -> None:
+        every = [rule if isinstance(rule, Only) else Only(rule, ()) for rule in rules]
+        self._of_others = [only.rule for only in every if not only.kinds]
+        self._of_kind = {
+            kind: [only.rule for only in every if not only.kinds or kind in only.kinds]
+            for kind in {kind for only in every for kind in only.kinds}
+        }
+
+    async def run(self, attempt: Attempt) -> None:
+        res = attempt.request.resource
+        for rule in self._of_kind.get((res.group, res.plural), self._of_others):
+            await rule(attempt)
+
+
 class Admission:
     """The rules of a server, in order. ``after`` are called when an object has been created,
     changed or removed, ``connecting`` when somebody connects to one.
@@ -76,28 +103,12 @@ class Admission:
 
     def __init__(
         self,
-        mutating: Sequence[Rule],
-        validating: Sequence[Rule],
-        after: Sequence[Rule],
-        connecting: Sequence[Rule] = (),
+        mutating: Iterable[Rule | Only],
+        validating: Iterable[Rule | Only],
+        after: Iterable[Rule | Only],
+        connecting: Iterable[Rule | Only] = (),
     ) -> None:
-        self._mutating = mutating
-        self._validating = validating
-        self._connecting = connecting
-        self._after = after
-
-    async def mutate(self, attempt: Attempt) -> None:
-        for rule in self._mutating:
-            await rule(attempt)
-
-    async def validate(self, attempt: Attempt) -> None:
-        for rule in self._validating:
-            await rule(attempt)
-
-    async def connect(self, attempt: Attempt) -> None:
-        for rule in self._connecting:
-            await rule(attempt)
-
-    async def after(self, attempt: Attempt) -> None:
-        for rule in self._after:
-            await rule(attempt)
+        self.mutate = _Rules(mutating).run
+        self.validate = _Rules(validating).run
+        self.connect = _Rules(connecting).run
+        self.after = _Rules(after).run

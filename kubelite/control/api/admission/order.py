@@ -18,11 +18,23 @@ from kubelite.control.api.admission import (
     services,
     storage,
 )
-from kubelite.control.api.admission.chain import Admission
+from kubelite.control.api.admission.chain import Admission, Only
 from kubelite.control.api.admission.dynamic.rules import DynamicAdmission
 
 if TYPE_CHECKING:
     from collections.abc import Container
+
+    from kubelite.control.api.admission.chain import Rule
+
+_NAMESPACES = ("", "namespaces")
+_PODS = ("", "pods")
+_CLAIMS = ("", "persistentvolumeclaims")
+_SERVICES = ("", "services")
+_REQUESTS = ("certificates.k8s.io", "certificatesigningrequests")
+
+
+def _only(rule: Rule, *kinds: tuple[str, str]) -> Only:
+    return Only(rule, kinds)
 
 
 def standard(authority: str, beside: Container[str]) -> Admission:
@@ -37,38 +49,38 @@ def standard(authority: str, beside: Container[str]) -> Admission:
     return Admission(
         mutating=(
             namespaces.exists,
-            namespaces.label,
-            limit_ranges.defaults,
-            accounts.service_account,
-            nodes.not_ready,
-            pods.priority,
-            pods.tolerations,
-            pods.runtime_class,
-            pods.topology_labels,
-            storage.default_class,
-            default_classes.ingress_class,
-            services.keep,
-            certificates.requester,
+            _only(namespaces.label, _NAMESPACES),
+            _only(limit_ranges.defaults, _PODS),
+            _only(accounts.service_account, _PODS),
+            _only(nodes.not_ready, ("", "nodes")),
+            _only(pods.priority, _PODS, ("scheduling.k8s.io", "priorityclasses")),
+            _only(pods.tolerations, _PODS),
+            _only(pods.runtime_class, _PODS),
+            _only(pods.topology_labels, _PODS),
+            _only(storage.default_class, _CLAIMS),
+            _only(default_classes.ingress_class, ("networking.k8s.io", "ingresses")),
+            _only(services.keep, _SERVICES),
+            _only(certificates.requester, _REQUESTS),
             dynamic.mutate,
         ),
         validating=(
             namespaces.exists,
-            namespaces.protect,
+            _only(namespaces.protect, _NAMESPACES),
             nodes.restriction,
             roles.escalation,
-            certificates.check,
+            _only(certificates.check, _REQUESTS),
             security.levels,
-            storage.resize,
-            limit_ranges.bounds,
-            services.allocate,
+            _only(storage.resize, _CLAIMS),
+            _only(limit_ranges.bounds, _PODS, _CLAIMS),
+            _only(services.allocate, _SERVICES),
             dynamic.validate,
             quota.account(counts_quotas),
         ),
         after=(
-            namespaces.seed_namespace(authority, beside),
-            roles.collect,
-            services.drop_endpoints,
-            *((quota.take_stock,) if counts_quotas else ()),
+            _only(namespaces.seed_namespace(authority, beside), _NAMESPACES),
+            _only(roles.collect, ("rbac.authorization.k8s.io", "clusterroles")),
+            _only(services.drop_endpoints, _SERVICES),
+            *((_only(quota.take_stock, ("", "resourcequotas")),) if counts_quotas else ()),
         ),
         connecting=(dynamic.mutate, dynamic.validate),
     )

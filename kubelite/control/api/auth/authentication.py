@@ -35,6 +35,7 @@ LEEWAY = timedelta(minutes=1)
 _BOUND = {"pod": "pods", "secret": "secrets", "node": "minions"}
 _ACCOUNT = "system:serviceaccount:"
 _HIDDEN = "base64url.bearer.authorization.k8s.io."
+_impersonates = re.compile("impersonate-", re.IGNORECASE | re.ASCII).match
 _BOOTSTRAP = re.compile(r"([a-z0-9]{6})\.([a-z0-9]{16})")
 
 
@@ -231,7 +232,7 @@ def impersonated(user: User, headers: Mapping[str, str], authorizer: Authorizer)
     """The user that a request wants to be taken for, if the one who asks may do that. Raises
     StatusError 400, 403.
     """
-    if not any(key[:12].lower() == "impersonate-" for key in headers):
+    if not any(map(_impersonates, headers)):
         return user
     name = headers.get("Impersonate-User", "")
     groups = _all(headers, "Impersonate-Group")

@@ -141,11 +141,7 @@ def _info() -> Object:
 
 def _schemas(form: Form, served: list[Resource]) -> Object:
     """The definitions of the resources and all that they refer to, and of their lists."""
-    builtin = [
-        name
-        for res in served
-        if res.crd is None and (name := schema.name_of(res.group, res.version, res.kind))
-    ]
+    builtin = [name for res in served if (name := res.definition)]
     parts = [_PART_KINDS[sub] for res in served for sub in res.subresources if sub in _PART_KINDS]
     wanted = openapi_schema.closure(
         [*builtin, *parts, "meta.v1.ObjectMeta", "meta.v1.ListMeta", *_ALWAYS]

@@ -145,7 +145,7 @@ def name_of(res: Resource) -> str:
     """The public name of a resource's definition; a custom group is turned round:
     ``io.example.v1.Widget``.
     """
-    if res.crd is None and (known := schema.name_of(res.group, res.version, res.kind)):
+    if known := res.definition:
         return schema.public_name(known)
     return ".".join([*reversed(res.group.split(".")), res.version, res.kind])
 

@@ -73,10 +73,10 @@ def track(
     none the old ones do. A list with one empty entry forgets all of them, and an object that has
     none gets none until somebody applies.
     """
-    before = old if old is not None else _skeleton(res)
-    held = _decode((new.get("metadata") or {}).get("managedFields") or _managed(before))
+    held = _decode(_managed(new) or _managed(old or {}))
     if old is not None and not held:
         return _with_managers(new, [])
+    before = _skeleton(res) if old is None else old
     difference = field_set.compare(
         ownership_shape.of(res), _view(res, before, subresource), _view(res, new, subresource)
     )
@@ -378,6 +378,8 @@ def _encode(held: dict[Manager, Held]) -> list[Object]:
 
 def _capped(held: dict[Manager, Held], now: str) -> dict[Manager, Held]:
     """At most ten that update: the oldest become one."""
+    if len(held) <= MAX_UPDATERS:
+        return held
     updaters = sorted(
         (who for who in held if who.operation == "Update"), key=lambda who: held[who].time
     )

@@ -10,7 +10,6 @@ from kubelite.control.api.patching import json_patch, strategic
 from kubelite.control.api.schema import structs
 from kubelite.control.api.wire.status import bad_request, unsupported_media_type
 from kubelite.lib.json import Object
-from kubelite.objects.facts import schema
 
 if TYPE_CHECKING:
     from kubelite.control.api.wire.resource import Resource
@@ -35,7 +34,7 @@ def apply(content_type: str, res: Resource, live: Object, patch: Any) -> Object:
     if content_type == MERGE_PATCH:
         merged: Object = merge(live, patch)
         return merged
-    name = schema.name_of(res.group, res.version, res.kind)
+    name = res.definition
     if content_type != STRATEGIC_PATCH or res.crd is not None or name is None:
         raise unsupported_media_type(accepted(res))
     try:

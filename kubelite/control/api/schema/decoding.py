@@ -26,7 +26,7 @@ def definition(res: Resource) -> str:
     """The definition of a built-in kind. Raises KeyError for a kind that the schema table does not
     have.
     """
-    name = schema.name_of(res.group, res.version, res.kind)
+    name = res.definition
     if name is None:
         raise KeyError(f"the schema table has no {res.gv} {res.kind}")
     return name

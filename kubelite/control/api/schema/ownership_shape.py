@@ -47,7 +47,7 @@ def of(res: Resource) -> Shape:
     """The shape of a resource's objects."""
     if res.crd is not None:
         return Shape("struct", _Custom(structural_schema.schema_of(res), top=True))
-    return Shape("struct", schema.name_of(res.group, res.version, res.kind) or "")
+    return Shape("struct", res.definition or "")
 
 
 class _Custom(NamedTuple):

@@ -137,7 +137,8 @@ class App:
         trace.request = request = self._request(raw, query, target, user, trace)
         size = len(raw.query)
         attributes = await aside(size, attributes_of, request) if size else attributes_of(request)
-        classified = await self._classify(attributes)
+        await self._flow.refresh()
+        classified = self._flow.classify(attributes)
         self._authorize(request, attributes, trace)
         long = request.verb == "watch" or request.sub in _RELAYED
         seat = None if long else await self._flow.acquire(classified)
@@ -159,7 +160,8 @@ class App:
         """The answer for a path that is no resource. Raises StatusError."""
         attributes = AuthorizationAttributes(user, raw.method.lower(), path=raw.path)
         self._authorize_path(attributes, raw, trace)
-        seat = await self._flow.acquire(await self._classify(attributes))
+        await self._flow.refresh()
+        seat = await self._flow.acquire(self._flow.classify(attributes))
         query = await _query(raw) if raw.query else Query({})
         accept = raw.headers.get("Accept", "")
         try:
@@ -167,10 +169,6 @@ class App:
         finally:
             if seat is not None:
                 seat.release()
-
-    async def _classify(self, attributes: AuthorizationAttributes) -> Classified:
-        await self._flow.refresh()
-        return self._flow.classify(attributes)
 
     async def _respond(self, request: Request) -> Answer | Stream:
         """The answer of the request's handler, in the form that was asked for. Raises
@@ -396,11 +394,14 @@ def _with_flow(answer: Answer | Stream, classified: Classified) -> Answer | Stre
     return Answer(body, code, content_type, headers + classified.headers)
 
 
+_METHODS = {"create": "POST", "update": "PUT"}
+
+
 def _counted_as(request: Request) -> Target:
     """The labels of a request in the metrics."""
     scope = "resource" if request.name else "namespace" if request.namespace else "cluster"
     res, verb = request.resource, request.verb
-    method = {"create": "POST", "update": "PUT"}.get(verb, verb.upper())
+    method = _METHODS.get(verb) or verb.upper()
     return Target(method, res.group, res.version, res.plural, request.sub, scope)
 
 

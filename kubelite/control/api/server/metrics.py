@@ -57,10 +57,11 @@ class Target(NamedTuple):
 _LABELS = ("verb", "group", "version", "resource", "subresource", "scope")
 
 
-class Durations:
-    """A histogram of seconds."""
+class Counted:
+    """The requests for one target: how many by code, and a histogram of seconds."""
 
     def __init__(self) -> None:
+        self.codes: dict[int, int] = {}
         self.counts = [0] * (len(BUCKETS) + 1)
         self.sum = 0.0
 
@@ -81,8 +82,7 @@ class Metrics:
     """The counters of one server."""
 
     def __init__(self) -> None:
-        self.requests: dict[tuple[Target, int], int] = {}
-        self.durations: dict[Target, Durations] = {}
+        self.requests: dict[Target, Counted] = {}
         self.inflight = {"readOnly": 0, "mutating": 0}
         self.rejected: dict[str, int] = {}
 
@@ -96,13 +96,12 @@ class Metrics:
         """Counts a request out."""
         kind, since = begun
         self.inflight[kind] -= 1
-        key = (target, code)
-        self.requests[key] = self.requests.get(key, 0) + 1
+        counted = self.requests.get(target)
+        if counted is None:
+            counted = self.requests[target] = Counted()
+        counted.codes[code] = counted.codes.get(code, 0) + 1
         if target.verb != "WATCH":
-            durations = self.durations.get(target)
-            if durations is None:
-                durations = self.durations[target] = Durations()
-            durations.observe(time.monotonic() - since)
+            counted.observe(time.monotonic() - since)
 
     def reject(self, level: str) -> None:
         """Counts a request that flow control turned away."""
@@ -132,16 +131,18 @@ class Metrics:
             "Requests by verb, resource and code.",
             labels=[*_LABELS, "component", "dry_run", "code"],
         )
-        for (target, code), count in self.requests.items():
-            total.add_metric([*target, "apiserver", "", str(code)], count)
+        for target, counted in self.requests.items():
+            for code, count in counted.codes.items():
+                total.add_metric([*target, "apiserver", "", str(code)], count)
         yield total
         durations = HistogramMetricFamily(
             "apiserver_request_duration_seconds",
             "Seconds until a request was answered.",
             labels=[*_LABELS, "component", "dry_run"],
         )
-        for target, histogram in self.durations.items():
-            durations.add_metric([*target, "apiserver", ""], histogram.buckets(), histogram.sum)
+        for target, counted in self.requests.items():
+            if target.verb != "WATCH":
+                durations.add_metric([*target, "apiserver", ""], counted.buckets(), counted.sum)
         yield durations
         inflight = GaugeMetricFamily(
             "apiserver_current_inflight_requests",

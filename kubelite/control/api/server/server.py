@@ -32,6 +32,7 @@ BODY_SECONDS = 30.0
 IDLE_SECONDS = 120.0
 GOODBYE_SECONDS = 2.0
 PIECE = 256 << 10
+_NOT_CACHED = ("Cache-Control", "no-cache, private")
 GZIP_BYTES, GZIP_LEVEL = 128 << 10, 1  # as kube-apiserver has them
 
 
@@ -165,18 +166,15 @@ class Server:
         if not isinstance(answer, Answer):
             streamed: StreamResponse = await answer.run(request)
             return streamed
-        headers = {"Content-Type": answer.content_type, "Cache-Control": "no-cache, private"}
+        headers = [("Content-Type", answer.content_type), _NOT_CACHED, *answer.headers]
         if len(answer.body) >= GZIP_BYTES and _takes_gzip(request):
             # In a thread: zlib lets go of the interpreter, so that others are answered meanwhile.
             packed = await asyncio.to_thread(gzip.compress, answer.body, GZIP_LEVEL)
             answer = answer._replace(body=packed)
-            headers |= {"Content-Encoding": "gzip", "Vary": "Accept-Encoding"}
+            headers += [("Content-Encoding", "gzip"), ("Vary", "Accept-Encoding")]
         if len(answer.body) > PIECE and request.method != "HEAD":
             return await _in_pieces(request, answer, headers)
-        response = Response(body=answer.body, status=answer.code, headers=headers)
-        for name, value in answer.headers:
-            response.headers.add(name, value)
-        return response
+        return Response(body=answer.body, status=answer.code, headers=headers)
 
     async def close(self) -> None:
         """Accepts no more, lets answers that are under way end, then closes what is left."""
@@ -192,14 +190,12 @@ def _takes_gzip(request: BaseRequest) -> bool:
 
 
 async def _in_pieces(
-    request: BaseRequest, answer: Answer, headers: dict[str, str]
+    request: BaseRequest, answer: Answer, headers: list[tuple[str, str]]
 ) -> StreamResponse:
     """A long list, at the pace of the client: encrypted at once it would be in memory three
     times.
     """
     response = StreamResponse(status=answer.code, headers=headers)
-    for name, value in answer.headers:
-        response.headers.add(name, value)
     response.content_length = len(answer.body)
     await response.prepare(request)
     whole = memoryview(answer.body)

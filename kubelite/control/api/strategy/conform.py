@@ -117,7 +117,10 @@ def stored(res: Resource, obj: dict[str, Any]) -> bytes:
 
 
 def _any_version(res: Resource, obj: dict[str, Any]) -> tuple[Any, unknown_fields.Found]:
-    group, _, version = obj.get("apiVersion", res.gv).rpartition("/")
+    written = obj.get("apiVersion", res.gv)
+    if written == res.gv:
+        return _read(res, definition(res), obj)
+    group, _, version = written.rpartition("/")
     return _read(res, schema.name_of(group, version, res.kind) or definition(res), obj)
 
 

@@ -14,7 +14,6 @@ from kubelite.control.api.kinds.common.metadata import with_generation
 from kubelite.control.api.kinds.registry import rules_of
 from kubelite.control.api.schema import structs
 from kubelite.lib.json import Object
-from kubelite.objects.facts import schema
 
 if TYPE_CHECKING:
     from kubelite.control.api.wire.resource import Resource
@@ -40,7 +39,7 @@ def prepare_create(res: Resource, obj: Object) -> Object:
 def _first_status(res: Resource, obj: Object) -> Object | None:
     if (initial := rules_of(res).initial_status) is not None:
         return initial(obj)
-    name = schema.name_of(res.group, res.version, res.kind)
+    name = res.definition
     status: Object | None = structs.empty(name).get("status") if name else None
     return status
 

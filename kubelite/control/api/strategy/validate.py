@@ -9,7 +9,6 @@ from kubelite.control.api.schema import cel, structural_schema, validation
 from kubelite.control.api.strategy import metadata, required
 from kubelite.control.api.wire import causes
 from kubelite.lib.json import Object
-from kubelite.objects.facts import schema
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -68,9 +67,8 @@ def validate_update(res: Resource, sub: str, new: Object, old: Object) -> list[C
 
 
 def _contents(res: Resource, obj: Object) -> Iterator[Cause]:
-    name = schema.name_of(res.group, res.version, res.kind)
-    if name is not None:
-        yield from required.check(name, obj)
+    if res.definition is not None:
+        yield from required.check(res.definition, obj)
     if (check := rules_of(res).check) is not None:
         yield from check(obj)
 

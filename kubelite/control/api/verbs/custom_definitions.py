@@ -15,7 +15,7 @@ from kubelite.control.api.patching import managed_fields
 from kubelite.control.api.strategy.commit import remove, write
 from kubelite.control.api.verbs import deletion
 from kubelite.control.api.verbs.delete_options import DeleteOptions
-from kubelite.control.api.wire.directory_cache import Follower
+from kubelite.control.api.wire.directory_cache import Followers
 from kubelite.control.api.wire.documents import copy, load
 from kubelite.control.api.wire.resource import OBJECT_VERBS, Resource
 from kubelite.control.api.wire.timestamp import timestamp
@@ -156,7 +156,7 @@ class Definitions:
 
     def __init__(self, context: Context) -> None:
         self._context = context
-        self._follower = Follower(context.store, PREFIX, self._note, self._reset)
+        self._followers = Followers(context.store, (PREFIX,), self._note, self._reset)
         self._cleaning: dict[str, asyncio.Task[None]] = {}
         self._task: asyncio.Task[None] | None = None
 
@@ -169,14 +169,13 @@ class Definitions:
         while is_open:
             try:
                 await self.refresh()
-                is_open = await self._follower.wait(_IDLE_SECONDS)
+                is_open = await self._followers.wait(_IDLE_SECONDS)
             except StoreError:
                 await asyncio.sleep(_RETRY_SECONDS)
 
     async def refresh(self) -> None:
         """Learns what has changed. Raises StoreError."""
-        if not self._follower.catch_up():
-            await self._follower.start()
+        await self._followers.refresh()
 
     def _reset(self, _: str) -> None:
         self._context.registry.forget_custom()

@@ -112,6 +112,12 @@ class Followers:
     def _touch(self) -> None:
         self._version += 1
 
+    async def wait(self, seconds: float) -> bool:
+        """Returns when there may be something to learn of the first directory, or after a time.
+        False when the store is closing.
+        """
+        return await self._followers[0].wait(seconds)
+
     async def refresh(self) -> None:
         """Learns what has changed, and waits for what was written here. Raises StoreError."""
         version = self._version

@@ -56,10 +56,11 @@ def negotiate(
 ) -> Form:
     """The form that an Accept header asks for, of those that there are. Raises StatusError 406."""
     form = PLAIN if is_plain(accept) else _chosen(accept, media_types, has_tables)
-    wants = pretty in ("1", "t", "T", "true", "TRUE", "True")
-    if wants or (not pretty and agent.startswith(_BROWSERS)):
-        return form._replace(pretty=True)
-    return form
+    if pretty:
+        wants = pretty in ("1", "t", "T", "true", "TRUE", "True")
+    else:
+        wants = agent.startswith(_BROWSERS)
+    return form._replace(pretty=True) if wants else form
 
 
 @remember_short_calls(256)

@@ -11,6 +11,7 @@ import re
 from typing import NamedTuple
 
 from kubelite.control.api.wire.status import StatusError, bad_request
+from kubelite.lib.text_cache import remember_short
 
 _ESCAPE = re.compile(rb"%([0-9A-Fa-f]{2})")
 _NAMESPACE_PARTS = ("status", "finalize")
@@ -54,6 +55,7 @@ def _unescaped(segment: str) -> str:
     return _ESCAPE.sub(lambda match: bytes([int(match[1], 16)]), data).decode("utf-8", "replace")
 
 
+@remember_short(4096)
 def parse(raw_path: str) -> Target | None:
     """The resource that a path names; None when it names none (discovery, health, nonsense)."""
     segments = split(raw_path)
@@ -76,15 +78,14 @@ def _no_name() -> StatusError:
 
 def _resource(group: str, version: str, rest: list[str]) -> Target:
     namespace, watch = "", rest[0] == "watch" and len(rest) > 1
-    rest = rest[1:] if watch else rest
-    if rest[0] == "namespaces" and len(rest) > 2 and rest[2] not in _NAMESPACE_PARTS:
-        namespace, rest = rest[1], rest[2:]
-    elif rest[0] == "namespaces" and len(rest) > 1:
+    if watch:
+        rest = rest[1:]
+    if rest[0] == "namespaces" and len(rest) > 1:
         namespace = rest[1]
-    padded = [*rest[:3], "", ""]
-    return Target(
-        group, version, namespace, padded[0], padded[1], padded[2], "/".join(rest[3:]), watch
-    )
+        if len(rest) > 2 and rest[2] not in _NAMESPACE_PARTS:
+            rest = rest[2:]
+    plural, name, sub, *more = rest if len(rest) > 2 else (*rest, "", "")
+    return Target(group, version, namespace, plural, name, sub, "/".join(more), watch)
 
 
 def verb(method: str, target: Target, *, watching: bool) -> str:
@@ -92,16 +93,14 @@ def verb(method: str, target: Target, *, watching: bool) -> str:
 
     Whoever may only read through the proxy of a node executes nothing through it.
     """
-    of_kubelet = target.rest if (target.plural, target.sub) == ("nodes", "proxy") else ""
-    if of_kubelet.strip("/").partition("/")[0] in _COMMANDS:
-        return "create"
-    if target.sub in CONNECT:
-        return (
-            "create"
-            if method in ("POST", "GET") and target.sub != "proxy"
-            else _plain_verb(method, target, False)
-        )
-    return _plain_verb(method, target, watching or target.watch)
+    if target.sub not in CONNECT:
+        return _plain_verb(method, target, watching or target.watch)
+    if target.sub != "proxy":
+        is_command = method in ("POST", "GET")
+    else:
+        of_kubelet = target.rest if target.plural == "nodes" else ""
+        is_command = of_kubelet.strip("/").partition("/")[0] in _COMMANDS
+    return "create" if is_command else _plain_verb(method, target, False)
 
 
 def _plain_verb(method: str, target: Target, watching: bool) -> str:

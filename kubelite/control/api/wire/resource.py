@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
 import msgspec
 
+from kubelite.objects.facts import schema
 from kubelite.objects.facts.kinds import KINDS, Kind
 
 OBJECT_VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
 
 
-class Resource(msgspec.Struct, frozen=True, eq=False, weakref=True):
+class Resource(msgspec.Struct, frozen=True, eq=False, weakref=True, dict=True):
     """One row of discovery, with where its objects are stored. ``crd`` is the version entry of a
     custom definition, with the definition's ``conversion``.
 
@@ -37,17 +39,24 @@ class Resource(msgspec.Struct, frozen=True, eq=False, weakref=True):
     list_kind: str = ""
     settled: bool = True
 
-    @property
+    @cached_property
     def gv(self) -> str:
         """``v1`` or ``apps/v1``."""
         return f"{self.group}/{self.version}" if self.group else self.version
+
+    @cached_property
+    def definition(self) -> str | None:
+        """The definition of a built-in kind in the schema table."""
+        if self.crd is not None:
+            return None
+        return schema.name_of(self.group, self.version, self.kind)
 
     @property
     def group_resource(self) -> str:
         """``pods`` or ``deployments.apps``, as messages name it."""
         return f"{self.plural}.{self.group}" if self.group else self.plural
 
-    @property
+    @cached_property
     def as_stored(self) -> bool:
         """Whether objects are served as they are stored, so that their bytes can be given as they
         are.
@@ -67,7 +76,7 @@ class Resource(msgspec.Struct, frozen=True, eq=False, weakref=True):
         package = _PACKAGES.get(self.group) or self.group.partition(".")[0]
         return f"*{package}.{self.kind}"
 
-    @property
+    @cached_property
     def deprecation(self) -> str:
         """What clients of a version of a custom kind are told that is going; "" for others."""
         if self.crd is None or not self.crd.get("deprecated"):

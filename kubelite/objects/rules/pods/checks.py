@@ -113,8 +113,10 @@ def pod_spec(
 
         good, causes = volumes(given, (*path, "volumes"), pod_name)
         yield from causes
-    claims = spec.get("resourceClaims") or ()
-    yield from _resource_claims(claims, (*path, "resourceClaims"))
+    claims: Sequence[Object] = ()
+    if given := spec.get("resourceClaims"):
+        claims = given
+        yield from _resource_claims(claims, (*path, "resourceClaims"))
     around = Surroundings(
         volumes=good,
         claims=frozenset(claim["name"] for claim in claims if claim.get("name")),
@@ -124,7 +126,8 @@ def pod_spec(
         os=(spec.get("os") or {}).get("name", ""),
     )
     yield from containers.containers(spec, around, path)
-    yield from _pod_resources(spec, (*path, "resources"))
+    if (given := spec.get("resources")) is not None:
+        yield from _pod_resources(given, spec, (*path, "resources"))
     if spec.get("hostNetwork"):
         from kubelite.objects.rules.pods.network import host_ports
 
@@ -132,18 +135,21 @@ def pod_spec(
     policy = spec.get("restartPolicy")
     yield from required_one_of((*path, "restartPolicy"), policy, RESTART_POLICIES)
     yield from required_one_of((*path, "dnsPolicy"), spec.get("dnsPolicy"), DNS_POLICIES)
-    yield from metadata.labels(spec.get("nodeSelector") or {}, (*path, "nodeSelector"))
+    if given := spec.get("nodeSelector"):
+        yield from metadata.labels(given, (*path, "nodeSelector"))
     yield from _security(spec, (*path, "securityContext"))
     yield from _placement(spec, path)
     every = list(each_container(spec, path))
     yield from _host_processes(spec, every, path)
-    yield from _host_namespaces(spec, every, path)
+    if spec.get("hostUsers") is False or spec.get("hostnameOverride") is not None:
+        yield from _host_namespaces(spec, every, path)
     yield from _names_and_limits(spec, path)
     if spec.get("os") is not None:
         from kubelite.objects.rules.pods.systems import operating_system
 
         yield from operating_system(spec, every, path)
-    yield from _scheduling_group(spec.get("schedulingGroup"), (*path, "schedulingGroup"))
+    if (given := spec.get("schedulingGroup")) is not None:
+        yield from _scheduling_group(given, (*path, "schedulingGroup"))
     yield from _files_of_variables(spec, every)
 
 
@@ -171,11 +177,8 @@ def _resource_claims(claims: Sequence[Object], path: Path) -> Iterator[Cause]:
             yield from each_invalid((*here, field), claim[field], names.subdomain(claim[field]))
 
 
-def _pod_resources(spec: Object, path: Path) -> Iterator[Cause]:
+def _pod_resources(given: Object, spec: Object, path: Path) -> Iterator[Cause]:
     """``spec.resources``, against what the containers ask for."""
-    given = spec.get("resources")
-    if given is None:
-        return
     from kubelite.objects.rules.pods import resources
 
     if (spec.get("os") or {}).get("name") == "windows":
@@ -224,16 +227,16 @@ def _host_processes(
 def _host_namespaces(
     spec: Object, every: Sequence[tuple[Object, Path]], path: Path
 ) -> Iterator[Cause]:
-    if spec.get("hostUsers") is False or spec.get("hostnameOverride") is not None:
-        from kubelite.objects.rules.pods.network import host_users, hostname_override
+    from kubelite.objects.rules.pods.network import host_users, hostname_override
 
-        yield from host_users(spec, every, path)
-        yield from hostname_override(spec, path)
+    yield from host_users(spec, every, path)
+    yield from hostname_override(spec, path)
 
 
 def _names_and_limits(spec: Object, path: Path) -> Iterator[Cause]:
     for field in ("serviceAccountName", "nodeName"):
-        yield from _name(spec, field, path)
+        if name := spec.get(field):
+            yield from each_invalid((*path, field), name, names.subdomain(name))
     deadline = spec.get("activeDeadlineSeconds")
     if deadline is not None and not 1 <= deadline <= MAX_DEADLINE:
         why = names.between(1, MAX_DEADLINE)
@@ -249,7 +252,8 @@ def _names_and_limits(spec: Object, path: Path) -> Iterator[Cause]:
         from kubelite.objects.rules.pods.network import host_aliases
 
         yield from host_aliases(given, (*path, "hostAliases"))
-    yield from _name(spec, "priorityClassName", path)
+    if name := spec.get("priorityClassName"):
+        yield from each_invalid((*path, "priorityClassName"), name, names.subdomain(name))
     if (name := spec.get("runtimeClassName")) is not None:
         yield from each_invalid((*path, "runtimeClassName"), name, names.subdomain(name))
     if (policy := spec.get("preemptionPolicy")) is not None:
@@ -260,14 +264,7 @@ def _names_and_limits(spec: Object, path: Path) -> Iterator[Cause]:
         yield from overhead(given, (*path, "overhead"))
 
 
-def _name(spec: Object, field: str, path: Path) -> Iterator[Cause]:
-    if name := spec.get(field):
-        yield from each_invalid((*path, field), name, names.subdomain(name))
-
-
-def _scheduling_group(group: Object | None, path: Path) -> Iterator[Cause]:
-    if group is None:
-        return
+def _scheduling_group(group: Object, path: Path) -> Iterator[Cause]:
     name = group.get("podGroupName")
     if name is None:
         yield invalid((*path, "podGroupName"), None, "must specify one of: `podGroupName`")

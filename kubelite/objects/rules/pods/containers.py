@@ -49,6 +49,7 @@ _EPHEMERAL_ORDER = (
     "startupProbe lifecycle"
 ).split()
 _WATCHED = ("lifecycle", "livenessProbe", "readinessProbe", "startupProbe")
+_WATCHED_FIELDS = frozenset(_WATCHED)
 _NOT_INIT = "may not be set for init containers without restartPolicy=Always"
 
 
@@ -80,8 +81,10 @@ def is_sidecar(container: Object) -> bool:
 def containers(spec: Object, around: Surroundings, path: Path) -> Iterator[Cause]:
     """All containers of a PodSpec."""
     yield from _main_containers(spec, around, (*path, "containers"))
-    yield from _init_containers(spec, around, (*path, "initContainers"))
-    yield from _ephemeral_containers(spec, around, (*path, "ephemeralContainers"))
+    if spec.get("initContainers"):
+        yield from _init_containers(spec, around, (*path, "initContainers"))
+    if spec.get("ephemeralContainers"):
+        yield from _ephemeral_containers(spec, around, (*path, "ephemeralContainers"))
 
 
 def image_spaces(spec: Object, group: str, path: Path) -> Iterator[Cause]:
@@ -90,10 +93,11 @@ def image_spaces(spec: Object, group: str, path: Path) -> Iterator[Cause]:
         yield from _trimmed(container, (*path, group, index))
 
 
-def _trimmed(container: Object, path: Path) -> Iterator[Cause]:
+def _trimmed(container: Object, path: Path) -> Sequence[Cause]:
     image = container.get("image", "")
-    if image != image.strip():
-        yield invalid((*path, "image"), image, "must not have leading or trailing whitespace")
+    if image == image.strip():
+        return ()
+    return (invalid((*path, "image"), image, "must not have leading or trailing whitespace"),)
 
 
 def _main_containers(spec: Object, around: Surroundings, path: Path) -> Iterator[Cause]:
@@ -173,16 +177,20 @@ def _common(container: Object, around: Surroundings, path: Path) -> Iterator[Cau
     yield from required_fields(container, path, "image")
     policy = container.get("terminationMessagePolicy")
     yield from required_one_of((*path, "terminationMessagePolicy"), policy, MESSAGE_POLICIES)
-    yield from _ports(container.get("ports") or (), (*path, "ports"))
-    yield from _variables(container.get("env") or (), (*path, "env"))
-    yield from _variable_sources(container.get("envFrom") or (), (*path, "envFrom"))
+    if ports := container.get("ports"):
+        yield from _ports(ports, (*path, "ports"))
+    if variables := container.get("env"):
+        yield from _variables(variables, (*path, "env"))
+    if sources := container.get("envFrom"):
+        yield from _variable_sources(sources, (*path, "envFrom"))
     if container.get("volumeMounts") or container.get("volumeDevices"):
         yield from _mounts(container, around, path)
     policy = container.get("imagePullPolicy")
     yield from required_one_of((*path, "imagePullPolicy"), policy, PULL_POLICIES)
     if resources := container.get("resources"):
         yield from _resources(resources, around, (*path, "resources"))
-    yield from _resize_policies(container, around.restart_policy, (*path, "resizePolicy"))
+    if policies := container.get("resizePolicy"):
+        yield from _resize_policies(policies, around.restart_policy, (*path, "resizePolicy"))
     if security := container.get("securityContext"):
         yield from _security(security, around, (*path, "securityContext"))
 
@@ -207,7 +215,7 @@ def _security(context: Object, around: Surroundings, path: Path) -> Iterator[Cau
 
 
 def _hooks_and_probes(container: Object, around: Surroundings, path: Path) -> Iterator[Cause]:
-    if not any(field in container for field in _WATCHED):
+    if _WATCHED_FIELDS.isdisjoint(container):
         return
     from kubelite.objects.rules.pods.probes import lifecycle, probes
 
@@ -314,9 +322,9 @@ def _variable_sources(sources: Sequence[Object], path: Path) -> Iterator[Cause]:
             yield invalid(path, "", _ONE_FIELD)
 
 
-def _resize_policies(container: Object, pod_policy: str, path: Path) -> Iterator[Cause]:
+def _resize_policies(policies: Sequence[Object], pod_policy: str, path: Path) -> Iterator[Cause]:
     taken: set[str] = set()
-    for index, policy in enumerate(container.get("resizePolicy") or ()):
+    for index, policy in enumerate(policies):
         resource, restart = policy.get("resourceName", ""), policy.get("restartPolicy", "")
         if resource in taken:
             yield duplicate((*path, index), resource)

@@ -89,17 +89,20 @@ def _requirements(
         here = (*path, "limits", Key(resource))
         yield from name_rule(resource, here)
         yield from amount(resource, text, here)
-        yield from _whole_pages(resource, text, here)
+        if resource.startswith(_HUGE):
+            yield from _whole_pages(resource, text, here)
     for resource, text in sorted(requests.items()):
         here = (*path, "requests", Key(resource))
         yield from name_rule(resource, here)
         yield from amount(resource, text, here)
         yield from _against_limit(resource, text, limits.get(resource), path)
-        yield from _whole_pages(resource, text, here)
+        if resource.startswith(_HUGE):
+            yield from _whole_pages(resource, text, here)
     given = {*limits, *requests}
     if any(name.startswith(_HUGE) for name in given) and not given & {"cpu", "memory"}:
         yield forbidden(path, "HugePages require cpu or memory")
-    yield from _claims(resources.get("claims") or (), claims, (*path, "claims"))
+    if given_claims := resources.get("claims"):
+        yield from _claims(given_claims, claims, (*path, "claims"))
 
 
 def amount(resource: str, text: str, path: Path) -> Iterator[Cause]:
@@ -128,8 +131,6 @@ def _against_limit(resource: str, request: str, limit: str | None, path: Path) -
 
 def _whole_pages(resource: str, text: str, path: Path) -> Iterator[Cause]:
     """Huge pages come in whole pages, of the size in the resource's name."""
-    if not resource.startswith(_HUGE):
-        return
     try:
         page = quantity.parse(resource.removeprefix(_HUGE)).nano
     except quantity.QuantityError:
@@ -148,9 +149,11 @@ def _any_resource(resource: str, path: Path) -> Iterator[Cause]:
 
 
 def _container_resource(resource: str, path: Path) -> Iterator[Cause]:
+    if resource in STANDARD:
+        return
     yield from _any_resource(resource, path)
     if "/" not in resource:
-        if resource not in STANDARD and not resource.startswith(_HUGE):
+        if not resource.startswith(_HUGE):
             yield invalid(path, resource, "must be a standard resource for containers")
     elif not is_native(resource) and not is_extended(resource):
         yield invalid(path, resource, "doesn't follow extended resource name standard")

@@ -151,10 +151,10 @@ def _path(source: Object) -> str:
 
 def _collisions(placed: list[_Placed], volume: str) -> Iterator[str]:
     for position, file in enumerate(placed):
+        here = f"{file.path}/"
         for other in placed[:position]:
-            if f"{file.path}/".startswith(f"{other.path}/") or f"{other.path}/".startswith(
-                f"{file.path}/"
-            ):
+            there = f"{other.path}/"
+            if here.startswith(there) or there.startswith(here):
                 yield f"{volume}: overlapping paths: {file} with {other}"
 
 

@@ -35,6 +35,10 @@ class Configured:
             self._followers = Followers(store, KINDS, self._note, self._reset)
         await self._followers.refresh()
 
+    def any(self, kinds: tuple[str, ...]) -> bool:
+        """Whether there is an object of one of these kinds."""
+        return any(map(self._objects.__getitem__, kinds))
+
     def all(self, kind: str) -> list[Object]:
         """The objects of a kind that are not being deleted."""
         held = self._objects[kind]

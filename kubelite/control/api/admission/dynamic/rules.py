@@ -41,7 +41,7 @@ class DynamicAdmission:
         await webhooks.validate(self._configured, attempt, write)
 
     def _applies(self, attempt: Attempt, kinds: tuple[str, ...]) -> bool:
-        if not any(self._configured.all(kind) for kind in kinds):
+        if not self._configured.any(kinds):
             return False
         request = attempt.request
         return not matching.is_exempt(request.resource) and request.sub not in _UNMATCHED
