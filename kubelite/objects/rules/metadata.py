@@ -43,9 +43,9 @@ def on_create(
     yield from kube_finalizers(metadata, path)
 
 
-def namespace(given: str, path: Path = ("metadata", "namespace")) -> Iterator[Cause]:
+def namespace(given: str, path: Path = ("metadata", "namespace")) -> Sequence[Cause]:
     """Where an object of a namespace goes."""
-    yield from named(path, given, names.label(given))
+    return named(path, given, names.label(given))
 
 
 def name(
@@ -92,8 +92,10 @@ def kube_finalizer(finalizer: str, path: Path) -> Iterator[Cause]:
 def labels(given: Mapping[str, str], path: Path) -> Iterator[Cause]:
     """Keys and values of labels. Causes name the map, not the entry."""
     for key, value in sorted(given.items()):
-        yield from each_invalid(path, key, names.qualified(key))
-        yield from each_invalid(path, value, names.label_value(value))
+        if clauses := names.qualified(key):
+            yield from each_invalid(path, key, clauses)
+        if clauses := names.label_value(value):
+            yield from each_invalid(path, value, clauses)
 
 
 def annotation_map(given: Mapping[str, str], path: Path) -> Iterator[Cause]:

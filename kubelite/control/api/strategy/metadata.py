@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kubelite.control.api.kinds.common.metadata import contents
 from kubelite.control.api.kinds.registry import rules_of
 from kubelite.control.api.wire import causes
 from kubelite.lib.json import Object
@@ -44,9 +43,7 @@ def check_update(res: Resource, new: Object, old: Object) -> Iterator[Cause]:
     for key in _KEPT:
         if now.get(key) != before.get(key) and before.get(key) is not None:
             yield causes.invalid(f"metadata.{key}", now.get(key, ""), causes.IMMUTABLE)
-    known = set(before.get("finalizers") or ())
-    added = [finalizer for finalizer in now.get("finalizers") or () if finalizer not in known]
-    if before.get("deletionTimestamp") and added:
+    if before.get("deletionTimestamp") and (added := _added_finalizers(now, before)):
         listed = ", ".join(f'"{finalizer}"' for finalizer in added)
         why = (
             "no new finalizers can be added if the object is being deleted, "
@@ -56,7 +53,13 @@ def check_update(res: Resource, new: Object, old: Object) -> Iterator[Cause]:
     yield from _contents(res, now)
 
 
+def _added_finalizers(now: Object, before: Object) -> list[str]:
+    known = before.get("finalizers") or ()
+    return [finalizer for finalizer in now.get("finalizers") or () if finalizer not in known]
+
+
 def _contents(res: Resource, metadata: Object) -> Iterator[Cause]:
-    yield from contents(metadata, "metadata")
+    problems = list(general.contents(metadata, ("metadata",)))
     if metadata.get("finalizers") and res.crd is None and not rules_of(res).any_finalizer:
-        yield from causes.of_rules(general.kube_finalizers(metadata, ("metadata",)))
+        problems += general.kube_finalizers(metadata, ("metadata",))
+    return causes.of_rules(problems)

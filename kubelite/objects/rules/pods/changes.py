@@ -59,10 +59,10 @@ def on_update(new: Object, old: Object) -> Iterator[Cause]:
     yield from causes
     if stop:
         return
-    yield from _tolerations(now, before)
-    yield from _gates(now, before)
     if now == before:
         return
+    yield from _tolerations(now, before)
+    yield from _gates(now, before)
     gated = bool(before.get("schedulingGates"))
     if gated:
         yield from _placement(now, before)
@@ -76,6 +76,8 @@ def _annotations(new: Object, old: Object) -> Iterator[Cause]:
     """Annotations that the kubelet has acted upon already."""
     now = (new.get("metadata") or {}).get("annotations") or {}
     before = (old.get("metadata") or {}).get("annotations") or {}
+    if now == before:
+        return
     for key in {**before, **now}:
         if now.get(key) == before.get(key):
             continue

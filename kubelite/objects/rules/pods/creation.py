@@ -27,9 +27,10 @@ def drop_disabled_fields(spec: Object) -> None:
     """Takes the fields of features that are off out of a PodSpec."""
     spec.pop("schedulingGroup", None)
     for container, _ in each_container(spec, ()):
-        lifecycle = container.get("lifecycle") or {}
-        if lifecycle.pop("stopSignal", None) is not None and not lifecycle:
-            del container["lifecycle"]
+        if lifecycle := container.get("lifecycle"):
+            lifecycle.pop("stopSignal", None)
+            if not lifecycle:
+                del container["lifecycle"]
     for volume in spec.get("volumes") or ():
         for source in (volume.get("projected") or {}).get("sources") or ():
             for kind in _PROJECTIONS_OFF:

@@ -91,8 +91,8 @@ def template_spec(spec: Object) -> None:
             _container(container)
     for volume in spec.get("volumes") or ():
         _volume(volume)
-    for amounts in ("limits", "requests"):
-        _round((spec.get("resources") or {}).get(amounts))
+    if resources := spec.get("resources"):
+        _round_all(resources)
     _round(spec.get("overhead"))
 
 
@@ -130,8 +130,12 @@ def _container(container: Object) -> None:
         for event in ("postStart", "preStop"):
             _http_get((lifecycle.get(event) or {}).get("httpGet"))
     if resources := container.get("resources"):
-        for amounts in ("limits", "requests"):
-            _round(resources.get(amounts))
+        _round_all(resources)
+
+
+def _round_all(resources: Object) -> None:
+    for amounts in ("limits", "requests"):
+        _round(resources.get(amounts))
 
 
 def _round(amounts: Object | None) -> None:
@@ -239,7 +243,8 @@ def _projected(source: Object) -> None:
     if not source.get("sources"):
         source["sources"] = None
     for part in source.get("sources") or ():
-        _downward_items(part.get("downwardAPI") or {})
+        if downward := part.get("downwardAPI"):
+            _downward_items(downward)
         token = part.get("serviceAccountToken")
         if token is not None and token.get("expirationSeconds") is None:
             token["expirationSeconds"] = TOKEN_SECONDS

@@ -27,11 +27,6 @@ _AFTER_GENERATION = (
 )
 
 
-def contents(metadata: Object, path: str) -> Iterator[Cause]:
-    """What is wrong with everything but the names in an object's metadata."""
-    return causes.of_rules(rules.contents(metadata, (path,)))
-
-
 def finalizer(name: str, path: str) -> Iterator[Cause]:
     """The name of a finalizer of a namespace: one of Kubernetes' own, or one with a domain."""
     for problem in names.qualified(name):
