@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from kubelite.cli.common.manifest import Manifest
     from kubelite.cli.pod_row import Doc
     from kubelite.lib.json import Object
+    from kubelite.node.kubelet.act.executor import Step
     from kubelite.node.kubelet.act.images import ImagePulls
-    from kubelite.node.kubelet.act.progress import Step
     from kubelite.node.kubelet.act.updating import Plan
     from kubelite.node.kubelet.pods.pods import Pods, UpResult
     from kubelite.objects.pod.pod import Pod

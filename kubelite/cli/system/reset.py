@@ -12,7 +12,7 @@ from kubelite.cli.common.screen import Screen
 from kubelite.cli.pod.prune import YES
 
 if TYPE_CHECKING:
-    from kubelite.node.kubelet.act.progress import Step
+    from kubelite.node.kubelet.act.executor import Step
 
 
 @usage("kubelite system reset", "kubelite --root /tmp/try system reset --yes")

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from signal import SIGKILL
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec.structs import replace
 
@@ -26,7 +26,6 @@ from kubelite.node.kubelet.act.images import ResolvedImage
 from kubelite.node.kubelet.act.pod_context import PodContext
 from kubelite.node.kubelet.act.pod_state import DeclaredContainer, PodState
 from kubelite.node.kubelet.act.probe_runner import ProbeAndHookRunner
-from kubelite.node.kubelet.act.progress import Step
 from kubelite.node.kubelet.decide import actions, resize_allocation, restart_policy
 from kubelite.node.kubelet.decide.actions import Action, StartContainer
 from kubelite.node.kubelet.decide.container_config import ContainerConfigError
@@ -77,6 +76,16 @@ START_ERRORS = (
     OSError,
 )
 """What may be wrong with a pod or its node when a part of it is created."""
+
+
+class Step(NamedTuple):
+    """A finished step, as a command shows it while a pod goes up or down; ``milliseconds`` is
+    negative where its time was not measured.
+    """
+
+    name: str
+    detail: str
+    milliseconds: float
 
 
 class Executor:

@@ -33,8 +33,8 @@ from kubelite.node.runtime.records import (
 from kubelite.objects.pod import qos
 
 if TYPE_CHECKING:
+    from kubelite.node.kubelet.act.executor import Step
     from kubelite.node.kubelet.act.images import ResolvedImage
-    from kubelite.node.kubelet.act.progress import Step
     from kubelite.node.kubelet.probe.probing import ProbeReport
     from kubelite.node.kubelet.probe.target import Target
     from kubelite.objects.pod.container import Probe

@@ -18,8 +18,8 @@ from kubelite.lib.files import FileLock
 from kubelite.node.cgroup.detect import read_world
 from kubelite.node.cgroup.tree import CgroupTree
 from kubelite.node.kubelet.act import config_file, facts, images, pod_events, pod_names
+from kubelite.node.kubelet.act.executor import Step
 from kubelite.node.kubelet.act.pod_state import PodState
-from kubelite.node.kubelet.act.progress import Step
 from kubelite.node.kubelet.act.worker import Worker
 from kubelite.node.kubelet.agent import agent_control
 from kubelite.node.kubelet.decide import restart_policy

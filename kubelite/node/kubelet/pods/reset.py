@@ -14,7 +14,7 @@ from kubelite.lib import known_roots
 from kubelite.lib.files import FileLock, names
 from kubelite.node.cgroup.detect import read_world
 from kubelite.node.cgroup.tree import CgroupTree
-from kubelite.node.kubelet.act.progress import Step
+from kubelite.node.kubelet.act.executor import Step
 from kubelite.node.kubelet.agent import agent_control
 from kubelite.node.network.pod import PodNetwork
 from kubelite.node.runtime.errors import RuntimeFailure
