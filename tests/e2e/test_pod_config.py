@@ -239,7 +239,7 @@ def test_more_data_than_a_record_holds_is_refused_and_nothing_is_left(
     assert "Traceback" not in done.stderr and world.files() == set()
 
 
-MAX_OWN_MODULES, MAX_MODULES = 129, 191
+MAX_OWN_MODULES, MAX_MODULES = 130, 192
 """What a plain ``pod up`` may import beyond a bare interpreter, of kubelite and in all."""
 
 

@@ -26,7 +26,7 @@ from kubelite.node.kubelet.act.images import ResolvedImage
 from kubelite.node.kubelet.act.pod_context import PodContext
 from kubelite.node.kubelet.act.pod_state import DeclaredContainer, PodState
 from kubelite.node.kubelet.act.probe_runner import ProbeAndHookRunner
-from kubelite.node.kubelet.decide import actions, resize_allocation, restart_policy
+from kubelite.node.kubelet.decide import actions, restart_policy
 from kubelite.node.kubelet.decide.actions import Action, StartContainer
 from kubelite.node.kubelet.decide.container_config import ContainerConfigError
 from kubelite.node.kubelet.decide.stopping import Kill, MarkStop, RunHook, Terminate
@@ -600,7 +600,9 @@ class Executor:
         if fault:
             self._resize_failed(fault)
         else:
-            message = resize_allocation.event_message("Pod resize completed", state.pod)
+            from kubelite.node.kubelet.decide.resize_allocation import event_message
+
+            message = event_message("Pod resize completed", state.pod)
             state.event("ResizeCompleted", message)
             state.record.resize, state.record.resizing = False, None
         self._trace("record that limits are set")
@@ -611,7 +613,9 @@ class Executor:
         state = self._state
         before = state.record.resizing or ResizeInProgress(since=state.now().wall)
         if not before.error:
-            message = resize_allocation.event_message("Pod resize error", state.pod, fault)
+            from kubelite.node.kubelet.decide.resize_allocation import event_message
+
+            message = event_message("Pod resize error", state.pod, fault)
             state.event("ResizeError", message, warning=True)
         retry_at = boottime() + actions.RESIZE_RETRY
         state.record.resizing = replace(before, error=fault, retry_at=retry_at)
