@@ -101,6 +101,8 @@ CERTIFICATE_SIGNING_REQUESTS = GroupVersionResource(
 )
 INGRESSES = GroupVersionResource("networking.k8s.io", "v1", "ingresses")
 INGRESS_CLASSES = GroupVersionResource("networking.k8s.io", "v1", "ingressclasses")
+IP_ADDRESSES = GroupVersionResource("networking.k8s.io", "v1", "ipaddresses")
+SERVICE_CIDRS = GroupVersionResource("networking.k8s.io", "v1", "servicecidrs")
 STORAGE_CLASSES = GroupVersionResource("storage.k8s.io", "v1", "storageclasses")
 CSI_NODES = GroupVersionResource("storage.k8s.io", "v1", "csinodes")
 CSI_DRIVERS = GroupVersionResource("storage.k8s.io", "v1", "csidrivers")

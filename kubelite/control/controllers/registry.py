@@ -103,6 +103,12 @@ ROWS: tuple[Row, ...] = (
         is_on=False,
     ),
     Row(
+        "service-cidr-controller",
+        "",
+        "network.service_cidrs",
+        "SERVICE_CIDR_CONTROLLER",
+    ),
+    Row(
         "serviceaccount-controller",
         "serviceaccount",
         "lifecycle.service_accounts",

@@ -19,7 +19,12 @@ from kubelite.control.controllers import loop
 from kubelite.control.controllers.autoscaling import behavior, horizontal, replicas
 from kubelite.control.controllers.batch import cronjob, job, job_pods, job_status
 from kubelite.control.controllers.certificates import cleaning
-from kubelite.control.controllers.network import endpoints, endpointslice, endpointslice_mirroring
+from kubelite.control.controllers.network import (
+    endpoints,
+    endpointslice,
+    endpointslice_mirroring,
+    service_cidrs,
+)
 from kubelite.control.controllers.nodes import heartbeats, pod_gc, taint_eviction, ttl, zones
 from kubelite.control.controllers.policy import disruption
 from kubelite.control.controllers.shared import hashing, numbers
@@ -77,6 +82,11 @@ CONSTANTS: list[tuple[str, Any, Any]] = [
     ("max-endpoints-per-slice", endpointslice.MAX_ENDPOINTS, 100),
     ("mirroring-max-endpoints-per-subset", endpointslice_mirroring.MAX_ADDRESSES, 1000),
     ("Endpoints: addresses", endpoints.MAX_ADDRESSES, 1000),
+    (
+        "ServiceCIDR: an API server has seen a deletion after, s",
+        service_cidrs.DELETION_SECONDS,
+        10.0,
+    ),
     # certificate requests
     ("a decided request goes after, s", cleaning.DECIDED_SECONDS, 3600.0),
     ("a pending request goes after, s", cleaning.PENDING_SECONDS, 86400.0),
@@ -275,7 +285,7 @@ KINDS = re.compile(
     "(ReplicaSet|StatefulSet|DaemonSet|CronJob|ConfigMap|EndpointSlice|ServiceAccount|LoadBalancer"
     "|ReplicationController|HorizontalPodAutoscaler|PodDisruptionBudget|PersistentVolume(Claim)?"
     "|ControllerRevision|CertificateSigningRequest|SubjectAccessReview|TokenRequest"
-    "|ValidatingAdmissionPolicy|ClusterTrustBundle)"
+    "|ValidatingAdmissionPolicy|ClusterTrustBundle|ServiceCIDR)"
 )
 WORD = re.compile("[A-Z][a-z]+[A-Z][A-Za-z]+|NoPods|CIDR[A-Za-z]+")
 
