@@ -40,7 +40,6 @@ from kubelite.node.cgroup.classes import (
     total_shares,
     total_weight,
 )
-from kubelite.node.cgroup.devices import program
 from kubelite.node.cgroup.errors import CgroupError, GroupBusy, LimitRefused
 from kubelite.node.cgroup.hierarchies import World
 from kubelite.node.cgroup.limits import MIN_SHARES, PROGRAM, ControlWrite
@@ -311,6 +310,7 @@ class CgroupTree:
         """
         from kubelite.core import native
         from kubelite.core.errors import NativeError
+        from kubelite.node.cgroup.devices import program
 
         branch = next(b for b in self.branches if b.v2)
         fd = os.open(group, DIRECTORY, dir_fd=branch.fd)
