@@ -17,6 +17,7 @@ from kubelite.client.errors import BadKubeconfig, Unreachable, error_for
 from kubelite.client.kubeconfig import ClusterAccess
 from kubelite.client.transport import Call, Pieces, Reply
 from kubelite.lib import tls_buffer
+from kubelite.lib.http_body import pieces
 
 CONNECT_SECONDS = 10.0
 ANSWER_SECONDS = 65.0  # a server gives up on an ordinary request after 60
@@ -166,7 +167,7 @@ def _socket(address: aiohttp.AddrInfoType) -> socket.socket:
 async def _whole_lines(response: aiohttp.ClientResponse) -> AsyncGenerator[bytes, None]:
     """What arrives, cut at the last newline that is there."""
     held: list[bytes] = []
-    async for piece in response.content.iter_any():
+    async for piece in pieces(response):
         end = piece.rfind(b"\n") + 1
         if not end:
             held.append(piece)

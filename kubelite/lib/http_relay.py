@@ -10,6 +10,7 @@ from aiohttp import web
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from kubelite.lib.directions import until_one_ends
+from kubelite.lib.http_body import pieces
 
 _HOP_BY_HOP = frozenset(
     "connection keep-alive proxy-authenticate proxy-authorization proxy-connection te trailer "
@@ -44,7 +45,7 @@ async def carry_answer(
     response = web.StreamResponse(status=answer.status, reason=answer.reason, headers=headers)
     await response.prepare(request)
     try:
-        async for chunk in answer.content.iter_any():
+        async for chunk in pieces(answer):
             await response.write(chunk)
     except aiohttp.ClientError:
         if request.transport is not None:

@@ -13,6 +13,7 @@ import msgspec
 
 from kubelite.control.store import etcd_gateway
 from kubelite.control.store.types import Batch, Compacted, Conflict, Future, NoSpace, Unavailable
+from kubelite.lib.http_body import pieces
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -211,7 +212,7 @@ def _refusal(text: str, wanted: int) -> Exception:
 async def _lines(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
     """The lines of a stream, however long they are: the past of a watch comes as one."""
     held: list[bytes] = []
-    async for piece in response.content.iter_any():
+    async for piece in pieces(response):
         *complete, rest = piece.split(b"\n")
         for line in complete:
             yield b"".join([*held, line])
