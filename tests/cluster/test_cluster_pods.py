@@ -194,6 +194,33 @@ def test_a_pod_whose_host_port_is_taken_has_failed(cluster):
     cluster.apply(HOST_PORT % ("second", node["metadata"]["name"]))
     eventually(lambda: cluster.get("pod", "second")["status"]["phase"] == "Failed")
     assert cluster.get("pod", "second")["status"]["reason"] == "NodePorts"
+    cluster.kubectl("delete", "pod", "first", "--force", "--grace-period=0")
+    cluster.apply(HOST_PORT % ("third", node["metadata"]["name"]))
+    cluster.kubectl("wait", "--for=condition=Ready", "pod/third", "--timeout=30s")
+
+
+LARGE = """
+apiVersion: v1
+kind: Pod
+metadata: {name: large}
+spec:
+  nodeName: %s
+  containers:
+  - {name: a, image: host, command: [sleep, infinity], resources: {requests: {cpu: "1000"}}}
+"""
+
+
+def test_a_pod_that_asks_for_more_than_the_node_has_left_has_failed(cluster):
+    (node,) = cluster.get("nodes")["items"]
+    cluster.apply(LARGE % node["metadata"]["name"])
+    eventually(lambda: cluster.get("pod", "large")["status"]["phase"] == "Failed")
+    status = cluster.get("pod", "large")["status"]
+    assert status["reason"] == "OutOfcpu"
+    assert "Node didn't have enough resource: cpu, requested: 1000000, used: " in status["message"]
+    (event,) = eventually(
+        lambda: cluster.get("events", "--field-selector", "involvedObject.name=large")["items"]
+    )
+    assert event["reason"] == "OutOfcpu"
 
 
 NEVER_CREATED = """

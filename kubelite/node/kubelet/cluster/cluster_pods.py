@@ -368,7 +368,8 @@ class ClusterPods:
         if (recorded := ledger.pod(meta["uid"])) is not None:
             self._update(recorded, pod)
             return None
-        if refused := admitting.refusal(pod, self._others(ledger), self.pressures):
+        others, room = list(self._others(ledger)), machine.allocatable(self._home)
+        if refused := admitting.refusal(pod, others, self.pressures, room):
             return refused
         claim = pod_names.claim(self._home, ledger, pod, uid=meta["uid"], origin=API)
         if claim.lock is None:
@@ -393,9 +394,11 @@ class ClusterPods:
         agent_control.notify(self._home, uid)
 
     def _others(self, ledger: Ledger, uid: str = "") -> Iterator[Pod]:
-        """The pods of this node that have not ended, but for the one with ``uid``."""
+        """The pods of this node that have not ended, but for the one with ``uid``. Those that were
+        deleted by force are not waited for.
+        """
         for record in ledger.pods():
-            if record.uid == uid:
+            if record.uid == uid or (record.origin == API and self._live(record.uid) is None):
                 continue
             phase = self._observed.get(record.uid, {}).get("phase")
             if phase not in pod_status.TERMINAL:

@@ -61,13 +61,18 @@ def describe(
 
 
 def allocatable(home: Home) -> Amounts:
-    """The CPUs (milli) and memory (bytes) that pods may have, as the Node says."""
-    total = facts.memory()
-    available = config_file.read(home).eviction_hard.get("memory.available", "0")
-    reserved = threshold(available, total)
+    """The number of pods, and the CPUs (milli), memory and disk space (bytes) that they may have,
+    as the Node says.
+    """
+    memory, storage = facts.memory(), filesystem(home.root).capacity
+    thresholds = config_file.read(home).eviction_hard
+    reserved = threshold(thresholds.get("memory.available", "0"), memory)
+    reserved_storage = threshold(thresholds.get("nodefs.available", "0"), storage)
     return {
+        "pods": node_object.MAX_PODS,
         "cpu": facts.cpus() * 1000,
-        "memory": node_object.allocatable_memory(total, reserved) << 10,
+        "memory": node_object.allocatable_memory(memory, reserved) << 10,
+        "ephemeral-storage": max(storage - reserved_storage, 0),
     }
 
 

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import msgspec
 from msgspec.structs import replace
 
+from kubelite.node.kubelet.decide import admitting
 from kubelite.objects.pod import qos
 from kubelite.objects.pod.container import Container, ResourceRequirements
 from kubelite.objects.pod.pod import Pod
@@ -63,15 +64,8 @@ def refusal(wanted: Pod, others: Iterable[Pod], allocatable: Amounts) -> Refusal
         if requests.get(name, 0) > allocatable[name]:
             sizes = f"{name}, requested: {requests[name]}, capacity: {allocatable[name]}"
             return Refusal(INFEASIBLE, f"Node didn't have enough capacity: {sizes}")
-    used: Amounts = {}
-    for other in others:
-        used = qos.plus(used, qos.pod_requests(other))
-    for name in ("cpu", "memory"):
-        amount, taken = requests.get(name, 0), used.get(name, 0)
-        if amount and amount > allocatable[name] - taken:
-            sizes = f"requested: {amount}, used: {taken}, capacity: {allocatable[name]}"
-            return Refusal(DEFERRED, f"Node didn't have enough resource: {name}, {sizes}")
-    return None
+    short = admitting.shortage(("cpu", "memory"), requests, admitting.used_by(others), allocatable)
+    return Refusal(DEFERRED, short.message) if short is not None else None
 
 
 def with_resources_of(wanted: Pod, allocated: Pod) -> Pod:
