@@ -25,6 +25,7 @@ from kubelite.node.runtime.home import Home
 from kubelite.up import kept_sockets
 from kubelite.up.cluster import UpOptions, process_commands
 from kubelite.up.supervisor import Directory
+from tests.e2e.world import OF_THE_TESTS
 
 NAMES = list(COMMANDS)
 WIDTHS = (20, 40, 80, 200)
@@ -147,6 +148,8 @@ def test_plain_command_lines_mean_the_same_with_and_without_the_parser(
 
 
 def test_what_a_node_is_handed_costs_it_no_parser(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in OF_THE_TESTS:
+        monkeypatch.delenv(name, raising=False)
     with closing(open_sockets("127.0.0.1", 0)) as sockets:
         for name, value in kept_sockets.environment(sockets).items():
             monkeypatch.setenv(name, value)

@@ -346,6 +346,18 @@ FAULTS = {
         rule_test="controllers.test_controllers_service_account_tokens:"
         "test_it_goes_when_the_server_says_that_its_account_is_gone_or_another",
     ),
+    "service-cidr-controller: a range in use goes": Fault(
+        "controllers.network.service_cidrs:_contains",
+        always,
+        rule_test="controllers.test_controllers_service_cidrs:"
+        "test_a_range_is_needed_for_addresses_of_no_other",
+    ),
+    "persistentvolume-expander-controller: what our own volumes do is told too": Fault(
+        "controllers.storage.expander:is_provisioned",
+        never,
+        rule_test="controllers.test_controllers_volumes:"
+        "test_a_claim_that_has_grown_waits_for_its_driver",
+    ),
     "clusterrole-aggregation: one role is missed": Fault(
         "api.auth.rbac:matcher",
         lambda real: lambda selector: lambda labels: False,
