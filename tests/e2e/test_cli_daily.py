@@ -139,6 +139,29 @@ def test_a_pod_is_described_with_its_containers_and_events(world: World) -> None
         assert expected in text
 
 
+def test_volumes_are_described_for_people(world: World) -> None:
+    labels = {"path": "labels", "fieldRef": {"fieldPath": "metadata.labels"}}
+    key = {"key": "a", "path": "x/a", "mode": 0o440}
+    missing = {"name": "missing", "optional": True}
+    described = labelled("a", "x")
+    described["spec"]["volumes"] = [
+        {"name": "all", "projected": {"defaultMode": 0o400, "sources": [
+            {"configMap": {**missing, "items": [key]}}, {"downwardAPI": {"items": [labels]}}]}},
+        {"name": "one", "secret": {"secretName": "missing", "optional": True}},
+        {"name": "dir", "emptyDir": {}},
+    ]  # fmt: skip
+    world.up(described)
+    shown = [line.strip() for line in world.kl("pod", "describe", "a").stdout.splitlines()]
+    at = shown.index("NAME   SOURCE")
+    assert shown[at + 1 : at + 6] == [
+        "all    projected defaultMode=0400",
+        "configMap items=[x/a <- a (0440)], name=missing, optional=true",
+        "downwardAPI items=[labels <- metadata.labels]",
+        "one    secret defaultMode=0644, optional=true, secretName=missing",
+        "dir    emptyDir",
+    ]
+
+
 def test_interrupted_up_says_what_becomes_of_the_pod(world: World) -> None:
     slow = pod(
         SLEEP, spec={"initContainers": [{"name": "i", "image": "host", "command": ["sleep", "30"]}]}

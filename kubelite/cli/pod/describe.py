@@ -78,7 +78,7 @@ def text(pod: Doc, events: Sequence[Doc], now: float) -> str:
         ]
         parts.append("Conditions:\n" + _indented(output.table(("TYPE", "STATUS", "REASON"), rows)))
     if spec.get("volumes"):
-        rows = [[volume["name"], _volume(volume)] for volume in spec["volumes"]]
+        rows = [row for volume in spec["volumes"] for row in _volume_rows(volume)]
         parts.append("Volumes:\n" + _indented(output.table(("NAME", "SOURCE"), rows)))
     if events:
         rows = [list(cells(event, metadata["name"], now)) for event in events]
@@ -144,9 +144,41 @@ def _seconds(time_text: str) -> float:
     return durations.parse_time(time_text)
 
 
-def _volume(volume: Doc) -> str:
-    kinds = [(kind, source) for kind, source in volume.items() if kind != "name"]
-    return "; ".join(f"{kind} {_map(source)}".rstrip() for kind, source in kinds)
+def _volume_rows(volume: Doc) -> Iterator[list[str]]:
+    """Name and source; the sources of a projected volume follow on lines of their own."""
+    name = volume["name"]
+    for kind, source in volume.items():
+        if kind == "name":
+            continue
+        fields = dict(source or {})
+        parts = fields.pop("sources", ()) if kind == "projected" else ()
+        yield [name, f"{kind} {_plain(fields)}".rstrip()]
+        for part in parts:
+            for part_kind, part_source in part.items():
+                yield ["", f"{part_kind} {_plain(part_source)}".rstrip()]
+        name = ""
+
+
+def _plain(value: object, key: str = "") -> str:
+    """A field of a volume for people: modes octal, items as ``path <- what is there``."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int) and key in ("mode", "defaultMode"):
+        return f"{value:04o}"
+    if isinstance(value, dict):
+        fields = ((name, _plain(field, name)) for name, field in sorted(value.items()))
+        return ", ".join(f"{name}={text}" for name, text in fields)
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(_item(item) if key == 'items' else _plain(item) for item in value)}]"
+    return str(value)
+
+
+def _item(item: Doc) -> str:
+    field, resource = item.get("fieldRef") or {}, item.get("resourceFieldRef") or {}
+    container = f"{resource['containerName']}: " if resource.get("containerName") else ""
+    source = item.get("key") or field.get("fieldPath") or container + resource.get("resource", "")
+    mode = f" ({_plain(item['mode'], 'mode')})" if item.get("mode") is not None else ""
+    return f"{item['path']} <- {source}{mode}"
 
 
 def _map(values: Doc | None) -> str:
