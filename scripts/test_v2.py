@@ -6,7 +6,7 @@ them with v1 only.
 Needs root, x86_64, Debian with its own Python, qemu-system-x86 and e2fsprogs. The machine's root
 and kernel are made of Debian packages, as apt finds them here, and kept in build/v2; the tree and
 this Python's packages go in on a second disk. Prints what the machine said and how many tests
-passed in each world; the exit code is pytest's, or 124 when not all was done within 15 minutes.
+passed in each world; the exit code is pytest's, or 124 when not all was done within 30 minutes.
 """
 
 from __future__ import annotations
@@ -91,7 +91,8 @@ WORLDS = {
             "tests/attack/test_attack_images.py",
             *PODS,
             "-k",
-            "not killed_any",
+            # What no cgroup has part in and costs an emulated machine minutes.
+            "not killed_any and not ipv6 and not samples",
         ],
     ),
     "v1": World("", V1, ["tests/kernel", "tests/attack/test_attack_kernel.py", "-k", HELD]),
