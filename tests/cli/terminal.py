@@ -8,6 +8,7 @@ import functools
 import json
 import os
 import pty
+import re
 import select
 import signal
 import socket
@@ -16,7 +17,7 @@ import subprocess
 import sys
 import termios
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 TIMEOUT = 60
@@ -89,21 +90,30 @@ def run(
     root: str,
     input: bytes = b"",
     cwd: str | None = None,
+    until: str = "",
+    more: Mapping[str, str] | None = None,
 ) -> Transcript:
-    """Runs ``kubelite ARGS`` in this style; ``input`` is typed, or piped into it."""
+    """Runs ``kubelite ARGS`` in this style; ``input`` is typed, or piped into it. Once the pattern
+    ``until`` is shown, Ctrl-C ends it. ``more`` are further variables of its environment.
+    """
     environment = {
         name: value
         for name, value in os.environ.items()
         if name not in ("NO_COLOR", "COLUMNS", "LC_ALL", "LANG")
     }
-    environment |= {"KUBELITE_ROOT": root, **style.environment}
+    environment |= {"KUBELITE_ROOT": root, **style.environment, **(more or {})}
     if style.starts_python:
-        return _in_terminal(args, environment, style.columns, input, cwd)
-    return _forked(args, environment, style.columns, input, cwd or os.getcwd())
+        return _in_terminal(args, environment, style.columns, input, cwd, until)
+    return _forked(args, environment, style.columns, input, cwd or os.getcwd(), until)
 
 
 def _forked(
-    args: list[str], environment: dict[str, str], columns: int, input: bytes, cwd: str
+    args: list[str],
+    environment: dict[str, str],
+    columns: int,
+    input: bytes,
+    cwd: str,
+    until: str,
 ) -> Transcript:
     ours, theirs = _streams(columns)
     pid = forks().start(args, environment, cwd, theirs)
@@ -113,7 +123,7 @@ def _forked(
     if not columns:
         os.close(ours[0])
     try:
-        shown = _read(ours[1], forks().fileno())
+        shown = _read(ours[1], forks().fileno(), pid, until)
         if not select.select([forks()], [], [], TIMEOUT)[0]:
             os.killpg(pid, signal.SIGKILL)
         return _transcript(forks().exit_code(), shown)
@@ -136,11 +146,12 @@ def _terminal(columns: int) -> tuple[int, int]:
     return master, slave
 
 
-def _read(fd: int, ended: int) -> bytes:
+def _read(fd: int, ended: int, pid: int, until: str) -> bytes:
     """Everything until the last program has closed its end, or until it has nothing more to say
-    after ``ended`` has become readable.
+    after ``ended`` has become readable. What shows ``until`` gets the signal of Ctrl-C.
     """
     shown = b""
+    awaited = re.compile(until.encode()) if until else None
     deadline = time.monotonic() + TIMEOUT
     while time.monotonic() < deadline:
         has_ended = ended in select.select([fd, ended], [], [], TIMEOUT)[0]
@@ -148,6 +159,9 @@ def _read(fd: int, ended: int) -> bytes:
             with contextlib.suppress(OSError):  # a terminal that the last program has closed
                 if data := os.read(fd, 1 << 16):
                     shown += data
+                    if awaited and awaited.search(shown):
+                        awaited = None
+                        os.killpg(pid, signal.SIGINT)
                     continue
             break
         if has_ended:
@@ -160,7 +174,12 @@ def _transcript(code: int, shown: bytes) -> Transcript:
 
 
 def _in_terminal(
-    args: list[str], environment: dict[str, str], columns: int, input: bytes, cwd: str | None
+    args: list[str],
+    environment: dict[str, str],
+    columns: int,
+    input: bytes,
+    cwd: str | None,
+    until: str,
 ) -> Transcript:
     master, slave = _terminal(columns)
     process = subprocess.Popen(
@@ -176,7 +195,7 @@ def _in_terminal(
     os.write(master, input)
     ended = os.pidfd_open(process.pid)
     try:
-        shown = _read(master, ended)
+        shown = _read(master, ended, process.pid, until)
         return _transcript(process.wait(TIMEOUT), shown)
     finally:
         if process.poll() is None:

@@ -5,14 +5,19 @@ piped: its help, a success, and failures that are sentences.
 from __future__ import annotations
 
 import re
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TypeVar
 
 import pytest
 
 from kubelite.cli.main import COMMANDS
+from tests.cli.successes import ELSEWHERE, LOCAL, OF_A_CLUSTER, OF_A_REGISTRY, succeed
 from tests.cli.terminal import STYLES, Transcript, run
 from tests.e2e.world import World, world
+from tests.node.image.registry import Registry
+from tests.rootfs import make_root
 
 __all__ = ["world"]
 
@@ -25,6 +30,21 @@ spec:
   terminationGracePeriodSeconds: 0
   containers:
   - {name: server, image: host, command: [sh, -c, "echo hello; exec sleep 600"]}
+"""
+READS = """
+apiVersion: v1
+kind: Pod
+metadata: {name: reads}
+spec:
+  restartPolicy: Never
+  containers:
+  - {name: c, image: host, stdin: true, command: [sh, -c, 'read line; echo "read: $line"']}
+"""
+SMALL = """
+apiVersion: v1
+kind: Pod
+metadata: {name: small}
+spec: {containers: [{name: c, image: small}]}
 """
 NODE = """
 apiVersion: v1
@@ -99,64 +119,16 @@ FAILURES = {
     "version": ["x", "-o xml", "--what"],
 }
 """For each verb three command lines that fail. ``bad.yaml`` has a misspelled field."""
-SUCCESSES = [
-    ("pod up", "web.yaml", r"web is up|already up"),
-    ("pod ls", "", r"NAME +READY +STATUS +RESTARTS +AGE\s+web +1/1 +Running"),
-    ("pod ls", "-o wide", r"host"),
-    ("pod describe", "web", r"Name: +web"),
-    ("pod inspect", "web", r'"containers"'),
-    ("pod check", "web.yaml", r"web\.yaml: 1 pod, clean"),
-    ("pod update", "web --env A=b --dry-run", r"would be updated in place"),
-    ("pod logs", "web", r"hello"),
-    ("pod exec", "web -- echo inside", r"inside"),
-    ("pod debug", "web -- echo beside", r"beside"),
-    ("pod cp", "web.yaml web:/tmp/web.yaml", r""),
-    ("pod wait", "web", r"pod/web is ready"),
-    ("pod events", "web", r"Started container server"),
-    ("pod top", "web", r"sleep 600"),
-    ("pod stats", "web --no-stream", r"web +server"),
-    ("pod pause", "web", r"web paused"),
-    ("pod unpause", "web", r"web unpaused"),
-    ("pod stop", "web --grace-period 0", r"web stopped"),
-    ("pod start", "web", r"web started"),
-    ("pod restart", "web --grace-period 0", r"web restarted"),
-    ("pod kill", "web -s CONT", r"web signaled"),
-    ("pod prune", "", r"nothing to do"),
-    ("pod down", "web", r"web is down"),
-    ("pod run", "--rm host --name once -- echo once", r"once"),
-    ("image import", "small rootfs", r"imported .*small"),
-    ("image tag", "small other", r"tagged .*other"),
-    ("image ls", "", r"small"),
-    ("image inspect", "small", r'"names"'),
-    ("image save", "small -o small.tar", r"saved small"),
-    ("image rm", "small other", r"removed .*freed"),
-    ("image prune", "", r"nothing to do"),
-    ("scheduler explain", "--cluster node.yaml --pod web.yaml", r"runs on n1"),
-    ("scheduler simulate", "--cluster node.yaml --pods web.yaml", r"1 scheduled"),
-    ("system info", "", r"cgroups"),
-    ("completion", "bash", r"_kubelite"),
-    ("explain", "KL104", r"unknown field"),
-    ("version", "", r"kubelite \d"),
-]
-
-
-IN_THE_C_LOCALE = (
-    "pod up",
-    "pod ls",
-    "pod describe",
-    "pod logs",
-    "pod events",
-    "pod down",
-    "explain",
-)
-"""Where Python starts for each command line: those that print most. Other styles show all."""
 
 
 @pytest.fixture
 def files(tmp_path: Path) -> Path:
     directory = tmp_path / "files"
-    (directory / "rootfs" / "bin").mkdir(parents=True)
-    (directory / "rootfs" / "bin" / "sh").write_text("x")
+    (directory / "mounted").mkdir(parents=True)
+    make_root(directory / "rootfs")
+    (directory / "reads.yaml").write_text(READS)
+    (directory / "small.yaml").write_text(SMALL)
+    (directory / "Containerfile").write_text("FROM small\nCOPY web.yaml /web.yaml\n")
     (directory / "web.yaml").write_text(WEB)
     (directory / "node.yaml").write_text(NODE)
     (directory / "bad.yaml").write_text(WEB.replace("image:", "imag:"))
@@ -208,17 +180,35 @@ def test_failures_are_sentences(style: str, world: World, files: Path) -> None:
         assert len(first) < 300, "one sentence"
 
 
+def test_every_verb_has_a_success() -> None:
+    shown = {success.verb for success in (*LOCAL, *OF_A_REGISTRY, *OF_A_CLUSTER)}
+    assert not shown & set(ELSEWHERE)
+    assert shown | set(ELSEWHERE) == set(FAILURES)
+    for _, path in ELSEWHERE.values():
+        assert Path(path).is_file(), path
+
+
 @pytest.mark.parametrize("style", STYLES)
 def test_successes(style: str, world: World, files: Path) -> None:
-    for name, words, expected in SUCCESSES:
-        if STYLES[style].starts_python and name not in IN_THE_C_LOCALE:
-            continue
-        line = [*name.split(), *words.split()]
-        shown = run(STYLES[style], line, root=str(world.root), cwd=str(files))
+    options, root, sh = STYLES[style], str(world.root), str(shutil.which("sh"))
+    for shown in succeed(options, LOCAL, root, str(files), sh=sh):
         check(shown, style)
-        assert shown.code == 0, f"{line}\n{shown.text}"
-        plain = re.sub(r"\x1b\[[0-9;]*[mKHJ]|\r", "", shown.text)
-        assert re.search(expected, plain), f"{line}\n{plain}"
+
+
+@pytest.fixture(scope="module")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
+    registry = Registry(tmp_path_factory.mktemp("registry"))
+    yield registry
+    registry.close()
+
+
+@pytest.mark.parametrize("style", [style for style in STYLES if style != "LC_ALL=C"])
+def test_successes_with_a_registry(
+    style: str, world: World, files: Path, registry: Registry
+) -> None:
+    options, root = STYLES[style], str(world.root)
+    for shown in succeed(options, OF_A_REGISTRY, root, str(files), registry=registry.host):
+        check(shown, style)
 
 
 def test_a_terminal_shows_progress_and_color_and_a_pipe_does_not(world: World, files: Path) -> None:
