@@ -211,6 +211,34 @@ def test_successes_with_a_registry(
         check(shown, style)
 
 
+WRONG = {
+    "completion": "missing argument 'SHELL': one of bash, zsh, fish",
+    "pod prune -n": "option '-n' needs a value",
+    "status --name": "option '--name' needs a value",
+    "up --port 70000": "invalid value for '--port': 70000 is not from 1 to 65535",
+    "pod stop web --grace-period -1": "invalid value for '--grace-period': -1 is less than 0",
+    "image diff a --layer x": "invalid value for '--layer': 'x' is not a whole number",
+}
+
+
+def test_a_wrong_command_line_is_told_plainly(world: World) -> None:
+    for line, sentence in WRONG.items():
+        shown = run(STYLES["piped"], line.split(), root=str(world.root))
+        verb = next(name for name in COMMANDS if line == name or line.startswith(f"{name} "))
+        hint = f"  hint: `kubelite {verb} -h` shows the usage"
+        assert (shown.code, shown.text.splitlines()) == (2, [f"error: {sentence}", hint])
+
+
+def test_lines_of_progress_fit_into_a_narrow_terminal(world: World, files: Path) -> None:
+    options, root = STYLES["40 columns"], str(world.root)
+    for line in ("pod up web.yaml", "pod down web", "pod check bad.yaml"):
+        shown = run(options, line.split(), root=root, cwd=str(files))
+        plain = re.sub(r"\x1b\[[0-9;]*m", "", shown.text)
+        steps = [text for text in plain.splitlines() if text.startswith("✓")]
+        assert [text for text in steps if len(text) >= 40] == [], plain
+        assert "   [KL" not in plain
+
+
 def test_a_terminal_shows_progress_and_color_and_a_pipe_does_not(world: World, files: Path) -> None:
     in_terminal = run(
         STYLES["80 columns"], ["pod", "up", "web.yaml"], root=str(world.root), cwd=str(files)

@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import NamedTuple
 
 _COLORS = {"red": "31", "green": "32", "yellow": "33", "cyan": "36", "bold": "1", "dim": "2"}
-_CODE_COLUMN = 80
 
 
 class Diagnostic(NamedTuple):
@@ -61,8 +60,7 @@ def render(diagnostic: Diagnostic, paint: Paint, level: str = "error") -> str:
     message = clean(diagnostic.message).strip()
     head = f"{paint('red' if level == 'error' else 'yellow', level + ':')} {message}"
     if diagnostic.code:
-        gap = max(_CODE_COLUMN - len(f"{level}: {message}"), 2)
-        head += " " * gap + paint("dim", f"[{diagnostic.code}]")
+        head += "  " + paint("dim", f"[{diagnostic.code}]")
     lines = [head]
     if diagnostic.place:
         lines.append(f"  {paint('cyan', '-->')} {clean(diagnostic.place)}")

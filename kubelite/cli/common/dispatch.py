@@ -38,13 +38,13 @@ def dispatch(groups: Mapping[str, str], commands: Commands) -> int:
 
         return print_candidates(groups, commands, args[1:])
     global_args, rest = fastpath.hoist(args)
-    failure_code = named(commands, rest)[1].failure_code
+    verb, command = named(commands, rest)
     try:
         for number in (signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, _interrupt)
         return _run(groups, commands, global_args, rest)
     except BaseException as error:  # noqa: BLE001 - whatever it was ends here, as a sentence
-        return _report(error, failure_code, global_args)
+        return _report(error, verb, command.failure_code, global_args)
 
 
 def show_version() -> int:
@@ -156,7 +156,7 @@ def _interrupt(number: int, _frame: FrameType | None) -> None:
     raise Interrupted(number)
 
 
-def _report(error: BaseException, failure_code: int, global_args: list[str]) -> int:
+def _report(error: BaseException, verb: str, failure_code: int, global_args: list[str]) -> int:
     """Shows what ended the command, and returns the exit code for it."""
     from kubelite.cli.common.screen import OutputClosed, Screen
 
@@ -172,16 +172,16 @@ def _report(error: BaseException, failure_code: int, global_args: list[str]) -> 
         screen.note("".join(traceback.format_exception(error)).rstrip())
     if isinstance(error, KeyboardInterrupt):
         return 128 + int(getattr(error, "number", signal.SIGINT))
-    shown = _diagnostics(error, failure_code)
+    shown = _diagnostics(error, verb, failure_code)
     for diagnostic in shown:
         screen.error(diagnostic)
     return shown[0].exit_code or failure_code
 
 
-def _diagnostics(error: BaseException, failure_code: int) -> tuple[Diagnostic, ...]:
+def _diagnostics(error: BaseException, verb: str, failure_code: int) -> tuple[Diagnostic, ...]:
     from kubelite.cli.common.failures import diagnostics, usage_error
 
-    wrong_usage = usage_error(error) if isinstance(error, Exception) else None
+    wrong_usage = usage_error(error, verb) if isinstance(error, Exception) else None
     if wrong_usage is not None:
         return (wrong_usage,)
     return diagnostics(error, exit_code=failure_code)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import re
 
+from kubelite.cli.common.command import GLOBAL_OPTIONS
 from kubelite.cli.common.diagnostic import CliError, Diagnostic
 from kubelite.core.errors import CoreError, NativeError
 from kubelite.node.cgroup.errors import CgroupError
@@ -30,7 +31,24 @@ _HINTS = {
     errno.EADDRINUSE: "another program listens there: `ss -lntp` shows which",
     errno.EADDRNOTAVAIL: "no interface of this machine has that address: `ip address` shows them",
 }
-_EXTRA = re.compile(r"^Got unexpected extra arguments?(?:\(s\))? \((.*)\)$")
+_TAKE_VALUES = [
+    name for option in GLOBAL_OPTIONS.values() if option.metavar for name in option.names.split()
+]
+"""They are taken out of the command line before it is parsed, except for one without a value."""
+_PLAINER = (
+    (
+        re.compile(r"^Got unexpected extra arguments?(?:\(s\))? \((.*)\)$"),
+        r"too many arguments: \1",
+    ),
+    (re.compile(r"\. Choose from:\s*"), ": one of "),
+    (re.compile(r",\n\s*"), ", "),
+    (re.compile(r"is not in the range (-?\d+)<=x<=(-?\d+)$"), r"is not from \1 to \2"),
+    (re.compile(r"is not in the range x>=(-?\d+)$"), r"is less than \1"),
+    (re.compile(r"is not a valid int(eger)?( range)?$"), "is not a whole number"),
+    (re.compile(rf"^No such option: ({'|'.join(_TAKE_VALUES)})$"), r"option '\1' needs a value"),
+    (re.compile(r"requires an argument$"), "needs a value"),
+)
+"""The parser's own words, and plain ones for a person."""
 _NOT_ROOT = "kubelite needs root for this: run it with sudo"
 
 
@@ -91,8 +109,9 @@ def _unexpected(error: BaseException) -> str:
     return f"unexpected {type(error).__name__}" + (f": {text}" if text else "")
 
 
-def usage_error(error: Exception) -> Diagnostic | None:
-    """A wrong command line, as the parser reports it; None if the exception is something else.
+def usage_error(error: Exception, verb: str) -> Diagnostic | None:
+    """A wrong command line of a verb, "" for none, as the parser reports it; None if the exception
+    is something else.
 
     The parser's errors are recognized by ``format_message`` and ``exit_code``, the part of their
     shape that has never changed.
@@ -100,8 +119,10 @@ def usage_error(error: Exception) -> Diagnostic | None:
     if not hasattr(error, "format_message") or not hasattr(error, "exit_code"):
         return None
     context = getattr(error, "ctx", None)
-    path = getattr(context, "command_path", "kubelite")
-    message = _EXTRA.sub(r"too many arguments: \1", str(error.format_message()).rstrip("."))
+    path = f"kubelite {verb}" if verb else getattr(context, "command_path", "kubelite")
+    message = str(error.format_message()).rstrip(".")
+    for theirs, plainer in _PLAINER:
+        message = theirs.sub(plainer, message)
     return Diagnostic(
         message[:1].lower() + message[1:], hint=f"`{path} -h` shows the usage", exit_code=2
     )

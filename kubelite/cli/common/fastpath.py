@@ -38,7 +38,8 @@ class Call(NamedTuple):
 def hoist(args: list[str]) -> tuple[list[str], list[str]]:
     """Separates the global options from the rest, which keeps its order.
 
-    As with kubectl they may stand anywhere before ``--``; what follows ``--`` is left alone.
+    As with kubectl they may stand anywhere before ``--``; what follows ``--`` is left alone,
+    and so is an option whose value is missing: the parser refuses it.
     """
     global_args: list[str] = []
     rest: list[str] = []
@@ -47,7 +48,7 @@ def hoist(args: list[str]) -> tuple[list[str], list[str]]:
         word = args[position]
         if word == "--":
             return global_args, rest + args[position:]
-        if word in _WITH_VALUE:
+        if word in _WITH_VALUE and position + 1 < len(args):
             global_args += args[position : position + 2]
             position += 2
             continue
@@ -60,9 +61,7 @@ def hoist(args: list[str]) -> tuple[list[str], list[str]]:
 def _has_value(word: str) -> bool:
     """Whether the word is a global option with its value: ``--root=/x`` or ``-nkube-system``."""
     name, equals, _ = word.partition("=")
-    return bool(equals and name in _WITH_VALUE) or (
-        word.startswith("-n") and not word.startswith("--")
-    )
+    return bool(equals and name in _WITH_VALUE) or (word.startswith("-n") and word != "-n")
 
 
 def match(global_args: list[str], rest: list[str]) -> Call | None:

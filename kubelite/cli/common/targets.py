@@ -142,16 +142,19 @@ def is_file(operand: str) -> bool:
     return operand == "-" or os.sep in operand or operand.endswith(SUFFIXES)
 
 
-def manifest_files(operands: Sequence[str], *, recursive: bool = False) -> list[str]:
+def manifest_files(
+    operands: Sequence[str],
+    *,
+    recursive: bool = False,
+    example: str = "kubelite pod up web.yaml",
+) -> list[str]:
     """Manifest files, directories replaced by the manifests in them, by name; with ``recursive``
-    also by those in the directories below.
+    also by those in the directories below. ``example`` is a command line that names one.
 
     Raises CliError for no operand, and for a directory without a manifest.
     """
     if not operands:
-        raise CliError(
-            Diagnostic("name a manifest", hint="`kubelite pod up web.yaml`", exit_code=2)
-        )
+        raise CliError(Diagnostic("name a manifest", hint=f"`{example}`", exit_code=2))
     files: list[str] = []
     for operand in operands:
         if operand == "-" or not os.path.isdir(operand):

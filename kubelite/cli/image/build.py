@@ -97,8 +97,9 @@ def _text(file: str | None, context: Path) -> str:
             return path.read_text("utf-8")
         except FileNotFoundError:
             continue
-    hint = "name it with -f FILE"
-    raise CliError(Diagnostic(f"there is no {' and no '.join(map(str, paths))}", hint=hint))
+    hint = "name a Containerfile with -f FILE; - reads stdin"
+    missing = f"{file} does" if file else f"{' and '.join(map(str, paths))} do"
+    raise CliError(Diagnostic(f"{missing} not exist", hint=hint))
 
 
 def _pair(text: str) -> tuple[str, str]:

@@ -33,7 +33,8 @@ def bundle(
     from kubelite.node.image.registry.settings import read_settings
 
     screen, store = Screen(settings), open_store(settings)
-    documents = [d.value for file in manifest_files(files or []) for d in manifest.read(file)]
+    named = manifest_files(files or [], example="kubelite image bundle -f web.yaml")
+    documents = [d.value for file in named for d in manifest.read(file)]
     names = [name for name in dict.fromkeys(image_names(documents)) if not is_host(name)]
     if not names:
         hint = "give manifests with pods: -f FILE"

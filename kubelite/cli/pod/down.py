@@ -137,7 +137,7 @@ def _down(screen: Screen, pods: Pods, target: Target, grace: int | None) -> None
         pods.down(
             *target,
             grace=grace,
-            report=lambda step: screen.progress(step_line(step, screen.err)),
+            report=lambda step: screen.progress(step_line(step, screen)),
         )
 
 

@@ -24,7 +24,6 @@ from kubelite.cli.common.targets import (
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from kubelite.cli.common.diagnostic import Paint
     from kubelite.cli.common.manifest import Manifest
     from kubelite.cli.pod_row import Doc
     from kubelite.lib.json import Object
@@ -37,6 +36,9 @@ if TYPE_CHECKING:
 FILE = Argument("FILE", "Manifest file, or - for stdin.", completes="file")
 LENIENT = Option("--lenient", "Warn about unsupported fields instead of refusing the manifest.")
 DRY_RUN = Option("--dry-run", "Only show what would be done.")
+_GAP = " " * 6
+_BESIDE_OBJECT = 23
+"""Columns that a step's line has beside its object, the terminal's last one among them."""
 _SOURCES = Argument(
     "[FILE]...", "Manifest files, directories of manifests, URLs, or - for stdin.", completes="file"
 )
@@ -90,7 +92,7 @@ def up(
     if len(loaded.pods) > 1:
         _check_images(settings, screen, loaded.pods)
     for target in surplus:
-        pods.down(*target, report=lambda step: screen.progress(step_line(step, screen.err)))
+        pods.down(*target, report=lambda step: screen.progress(step_line(step, screen)))
     created = []
     not_up: list[Diagnostic] = []
     for pod in loaded.pods:
@@ -197,7 +199,7 @@ def up_one(
                 replace=replace,
                 unsafe_sysctls=unsafe_sysctls,
                 pulls=_shown_pulls(screen),
-                report=lambda step: screen.progress(step_line(step, screen.err)),
+                report=lambda step: screen.progress(step_line(step, screen)),
             )
     except KeyboardInterrupt:
         _show_interrupted(screen, pods, pod)
@@ -242,8 +244,10 @@ def show_result(
             else f"{name} is already up, nothing to do"
         )
     else:
-        follow = screen.out("dim", suggest_command(settings, f"pod logs -f {name}"))
-        line = f"{name} is up in {seconds:.2f} s  (engine {result.engine_ms:.0f} ms)      {follow}"
+        line = f"{name} is up in {seconds:.2f} s  (engine {result.engine_ms:.0f} ms)"
+        follow = suggest_command(settings, f"pod logs -f {name}")
+        fits = len(line) + len(_GAP) + len(follow) <= screen.columns or not screen.is_terminal
+        line += (_GAP if fits else "\n") + screen.out("dim", follow)
     if not as_data:
         screen.note(line)
     elif not settings.quiet:
@@ -273,10 +277,14 @@ def _show(screen: Screen, created: list[Doc], format: Output) -> None:
         screen.data(output.document(data, format))
 
 
-def step_line(step: Step, paint: Paint) -> str:
-    """One step of bringing a pod up: its kind, its object, and how long it took."""
+def step_line(step: Step, screen: Screen) -> str:
+    """One step of bringing a pod up: its kind, its object, and how long it took. On one line of
+    the terminal where its object is short enough.
+    """
     took = f"{step.milliseconds:6.1f} ms" if step.milliseconds >= 0 else ""
-    return f"{paint('green', '✓')} {cell(step.name):<9} {cell(step.detail):<44} {took}".rstrip()
+    width = min(max(screen.columns - _BESIDE_OBJECT, 0), 44)
+    check = screen.err("green", "✓")
+    return f"{check} {cell(step.name):<9} {cell(step.detail):<{width}} {took}".rstrip()
 
 
 def failure(settings: Settings, pod: Doc) -> Diagnostic:

@@ -122,7 +122,7 @@ def _set_limit(resource: str, container: Container, value: str) -> Container:
     try:
         amount = canonical(value)
     except QuantityError as error:
-        raise CliError(Diagnostic(f"{value}: {error}", exit_code=2)) from error
+        raise CliError(Diagnostic(f"--{resource}: {error}", exit_code=2)) from error
     limits, requests = dict(container.resources.limits), dict(container.resources.requests)
     request = requests.get(resource)
     if request is not None and (

@@ -116,6 +116,7 @@ class PodQueries:
             self._home,
             lambda: self._ledger.find(namespace, name),
             look,
+            namespace,
             name,
             condition,
             timeout,

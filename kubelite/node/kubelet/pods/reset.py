@@ -95,4 +95,5 @@ def remove_by_uid(home: Home, ledger: Ledger, uid: str, trace: Callable[[str], N
 def _paths(home: Home) -> Iterator[str]:
     for name in _DIRECTORIES:
         yield f"{home.root}/{name}"
-    yield home.run
+    if home.run != f"{home.root}/run":
+        yield home.run

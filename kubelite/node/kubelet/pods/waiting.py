@@ -7,8 +7,9 @@ from collections.abc import Callable
 
 from kubelite.core.errors import CoreError
 from kubelite.node.kubelet.decide import restart_policy
+from kubelite.node.kubelet.pods.queries import pod_not_found
 from kubelite.node.runtime import sandbox
-from kubelite.node.runtime.errors import NotFound, RuntimeFailure
+from kubelite.node.runtime.errors import RuntimeFailure
 from kubelite.node.runtime.home import Home
 from kubelite.node.runtime.records import PodRecord
 from kubelite.objects.pod.pod import Pod
@@ -22,6 +23,7 @@ def wait(
     home: Home,
     find: Callable[[], PodRecord | None],
     show: Callable[[PodRecord], Pod],
+    namespace: str,
     name: str,
     condition: str,
     timeout: float | None,
@@ -33,7 +35,7 @@ def wait(
         if record is None:
             if condition == "deleted":
                 return None
-            raise NotFound(f'pod "{name}" not found')
+            raise pod_not_found(namespace, name)
         pod = show(record)
         if _holds(pod, condition):
             return pod
