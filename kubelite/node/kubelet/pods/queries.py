@@ -116,8 +116,8 @@ class PodQueries:
             self._home,
             lambda: self._ledger.find(namespace, name),
             look,
-            namespace,
             name,
+            pod_not_found(namespace, name),
             condition,
             timeout,
         )

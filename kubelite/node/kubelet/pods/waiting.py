@@ -7,9 +7,8 @@ from collections.abc import Callable
 
 from kubelite.core.errors import CoreError
 from kubelite.node.kubelet.decide import restart_policy
-from kubelite.node.kubelet.pods.queries import pod_not_found
 from kubelite.node.runtime import sandbox
-from kubelite.node.runtime.errors import RuntimeFailure
+from kubelite.node.runtime.errors import NotFound, RuntimeFailure
 from kubelite.node.runtime.home import Home
 from kubelite.node.runtime.records import PodRecord
 from kubelite.objects.pod.pod import Pod
@@ -23,8 +22,8 @@ def wait(
     home: Home,
     find: Callable[[], PodRecord | None],
     show: Callable[[PodRecord], Pod],
-    namespace: str,
     name: str,
+    missing: NotFound,
     condition: str,
     timeout: float | None,
 ) -> Pod | None:
@@ -35,7 +34,7 @@ def wait(
         if record is None:
             if condition == "deleted":
                 return None
-            raise pod_not_found(namespace, name)
+            raise missing
         pod = show(record)
         if _holds(pod, condition):
             return pod
