@@ -25,6 +25,8 @@ def test_successes(style: str, world: World, tmp_path: Path) -> None:
     try:
         for shown in succeed(STYLES[style], OF_A_CLUSTER, str(world.root), str(tmp_path), **names):
             assert "Traceback" not in shown.text, shown.text
+            steps = [line for line in shown.text.splitlines() if line.startswith("✓")]
+            assert [line for line in steps if len(line) >= (STYLES[style].columns or 80)] == []
             assert b"\x1b" not in shown.raw or style not in ("NO_COLOR", "piped"), shown.text
     finally:
         world.kl("down", check=False)
