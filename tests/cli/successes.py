@@ -27,7 +27,7 @@ class Success(NamedTuple):
 
 LOCAL = [
     Success("pod up", "web.yaml", r"web is up|already up"),
-    Success("pod ls", "", r"NAME +READY +STATUS +RESTARTS +AGE\s+web +1/1 +Running"),
+    Success("pod ls", "", r"\ANAME +READY +STATUS +RESTARTS +AGE\s+web +1/1 +Running"),
     Success("pod ls", "-o wide", r"host"),
     Success("pod describe", "web", r"Name: +web"),
     Success("pod inspect", "web", r'"containers"'),

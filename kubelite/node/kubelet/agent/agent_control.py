@@ -38,6 +38,13 @@ def running(home: Home) -> AgentRecord | None:
     return record if is_alive(record.pid, record.ticks) else None
 
 
+def has_died(home: Home) -> bool:
+    """Whether the agent that has registered last was killed: one that ends takes its record away,
+    and one that has just been started has none yet.
+    """
+    return running(home) is None and os.path.exists(f"{home.run}/{RECORD}")
+
+
 def notify(home: Home, uid: str) -> bool:
     """Tells the agent that something of a pod has changed; False where no agent listens."""
     try:

@@ -54,6 +54,10 @@ if TYPE_CHECKING:
 Report = Callable[[Step], None]
 
 
+_AGENT_STARTS_NS = 30_000_000_000
+"""How long an agent may take until it has registered, on a machine that is slow and loaded."""
+
+
 class UpResult(NamedTuple):
     """What :meth:`Pods.up` did. ``created`` is False for a pod that was up already; ``failed``: an
     init container failed and the others were not started; ``engine_ms`` are milliseconds;
@@ -487,8 +491,9 @@ class Pods:
             agent_control.ensure_agent(self._home, record.uid)
 
     def restart_missing_agent(self) -> bool:
-        """Starts the node agent where a pod that was looked at needs one and none runs, since it
-        was killed; returns whether that was so. One that runs is told of pods whose shim has died.
+        """Starts the node agent where a pod that was looked at needs one and none runs. One that
+        runs is told of pods whose shim has died. Returns whether there was none for long: it was
+        killed, or the pod has not just been made by a command that has started one.
         """
         pods = dict(self.queries.needing_care)
         self.queries.needing_care.clear()
@@ -498,9 +503,14 @@ class Pods:
             return False
         for uid in sorted(pods):
             if self._is_unlocked(uid):
+                was_killed = agent_control.has_died(self._home)
                 agent_control.ensure_agent(self._home, uid)
-                return True
+                return was_killed or not self._is_new(uid)
         return False
+
+    def _is_new(self, uid: str) -> bool:
+        record = self._ledger.pod(uid)
+        return record is None or time.time_ns() - record.created_at < _AGENT_STARTS_NS
 
     def _is_unlocked(self, uid: str) -> bool:
         """Whether the pod is there and no command works on it, which would start an agent."""
