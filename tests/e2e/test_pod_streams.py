@@ -92,6 +92,21 @@ def test_a_terminal_has_a_size_is_resized_and_passes_ctrl_c(world: World) -> Non
     assert person.end() == 7
 
 
+@pytest.mark.parametrize("redirect", ["1>$0", "1>$0 2>&1"])
+def test_a_program_without_output_gets_all_its_input(world: World, redirect: str) -> None:
+    """What redirects its output says nothing until it has read its input to the end."""
+    world.up(pod(SLEEP))
+    process = world.start(
+        *("pod", "exec", "-i", "p", "--", "sh", "-c", f"exec {redirect}; cat", "/tmp/kept"),
+        stdin=subprocess.PIPE,
+    )
+    here = "test -e /tmp/kept && echo redirected || true"
+    eventually(lambda: world.exec("p", here) == "redirected\n", "it has begun")
+    process.communicate(b"a line to keep\n" * 20_000, timeout=60)
+    assert process.returncode == 0
+    assert world.exec("p", "grep -c keep /tmp/kept") == "20000\n"
+
+
 def test_a_caller_may_have_left_many_files_open(world: World) -> None:
     """Descriptors above 1023: input, output and both ends of them still pass."""
     world.up(pod(SLEEP))

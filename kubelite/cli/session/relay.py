@@ -59,10 +59,11 @@ def relay(
             # No second key: the first one was meant for the program.
             pending, held = held, b""
         if session.fileno() in ready:
-            received = session.read()
+            received = session.read_packet()
             if isinstance(received, int):
                 return received
-            _write_all(*received)
+            if received is not None:
+                _write_all(*received)
         if console is not None and console.winch in ready:
             console.resized()
             session.resize(*terminal.size())

@@ -8,8 +8,8 @@ from kubelite.core.shim import Shim
 
 
 class Session:
-    """One attached process. ``read`` blocks; ``fileno`` is for poll. Closing detaches from the
-    process and leaves it running.
+    """One attached process. ``read`` blocks; ``fileno`` and ``read_packet`` are for poll. Closing
+    detaches from the process and leaves it running.
     """
 
     def __init__(self, shim: Shim) -> None:
@@ -23,7 +23,7 @@ class Session:
         self.close()
 
     def fileno(self) -> int:
-        """Readable when :meth:`read` has something."""
+        """Readable when :meth:`read_packet` has something."""
         return self._shim.fileno()
 
     def read(self) -> tuple[int, bytes] | int:
