@@ -43,8 +43,17 @@ def _lines(facts: dict[str, Any], depth: int) -> list[str]:
         if isinstance(value, dict) and value:
             lines += [f"{indent}{names[key]}", *_lines(value, depth + 1)]
         else:
-            lines.append(f"{indent}{names[key]:<{width}}  {_value(value)}".rstrip())
+            first, *others = _values(value)
+            lines.append(f"{indent}{names[key]:<{width}}  {first}".rstrip())
+            lines += [f"{indent}{'':<{width}}  {other}" for other in others]
     return lines
+
+
+def _values(value: Any) -> list[str]:
+    """A line for each sentence of a list; otherwise one."""
+    if isinstance(value, (list, tuple)) and any(" " in str(item) for item in value):
+        return [_value(item) for item in value]
+    return [_value(value)]
 
 
 def _value(value: Any) -> str:

@@ -289,7 +289,7 @@ def test_a_registry_that_stays_busy_says_why(code, sentence, proxy, pushed, imag
 
 
 def test_what_is_not_there(registry, images):
-    with pytest.raises(RegistryRefusal, match="no manifest v9") as caught:
+    with pytest.raises(RegistryRefusal, match="no manifest v9 of team/none") as caught:
         fetch(images, f"{registry.host}/team/none:v9")
     assert (caught.value.code, caught.value.reason) == (404, "ErrImagePull")
 
