@@ -91,7 +91,7 @@ async def serving(
     async with machine(path, host_space, outside_space) as node:
         await ensure_node_objects(node.server.application, "https://192.0.2.1:6443", "")
         server = serve(node.speakers["other"].space)
-        await create_service(node.client, "site", node.addresses["other"])
+        await create_service(node.client, "site", node.addresses["other"]["IPv4"])
         controller = ClusterIngress(node.client, IngressOptions(UPLINK, PORT, TLS_PORT))
         work = asyncio.create_task(controller.run())
         yield node, controller
