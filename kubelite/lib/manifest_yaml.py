@@ -2,8 +2,8 @@
 
 kubectl reads manifests with an early YAML 1.1 reader and turns them into JSON. So ``yes`` and
 ``on`` are true, ``0644`` is 420, ``22:22`` and dates are texts, ``1e3`` is 1000, a key ``1`` is the
-text "1", and a value with an unknown tag is a text. JSON is read too, as a subset. Unlike kubectl
-this reader refuses duplicate keys.
+text "1", and a value with an unknown tag is a text. JSON is read too, as a subset, and so are JSON
+objects one after another. Unlike kubectl this reader refuses duplicate keys.
 
 The parser is libyaml's, through PyYAML, as a stream of events: nothing here recurses, and size,
 depth and the number of values (an alias counts as all values it expands to) are bounded, so that no
@@ -15,7 +15,8 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from typing import Any, NamedTuple
+from contextlib import suppress
+from typing import Any, ClassVar, NamedTuple
 
 import yaml
 
@@ -24,6 +25,7 @@ MAX_NODES = 200_000
 MAX_DEPTH = 100
 
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_UNKNOWN_ESCAPE = "found unknown escape character"
 _TAG = "tag:yaml.org,2002:"
 _SCALARS = ("int", "float", "bool", "null", "timestamp")
 _MERGE = object()
@@ -59,6 +61,7 @@ _FLOAT = r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?"
 # JSON escapes a character outside the basic plane as two surrogates; YAML accepts neither.
 _PAIR = r"(?<!\\)((?:\\\\)*)\\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})"
 
+
 Path = tuple[str | int, ...]
 
 
@@ -67,6 +70,9 @@ class Place(NamedTuple):
 
     line: int
     column: int
+
+
+_START = Place(1, 1)
 
 
 class YamlError(ValueError):
@@ -115,15 +121,69 @@ class Document:
 
 def documents(text: bytes | str) -> list[Document]:
     """The documents of a text; an empty one has the value None. Raises YamlError."""
-    builder = _Builder()
     source = _decoded(text)
     try:
-        parser = _Loader(_join_surrogates(source) + "\n")
+        return _read([Part(source, _START)], _Loader)
+    except yaml.YAMLError as error:
+        failure = error
+    if getattr(failure, "problem", None) == _UNKNOWN_ESCAPE and "\\'" in source:
+        try:
+            return _read([Part(source, _START)], _LenientLoader)
+        except yaml.YAMLError as error:
+            failure = error
+    elif objects := _json_objects(source):
+        with suppress(yaml.YAMLError):
+            return _read(objects, _Loader)
+    raise _translated(failure, source) from failure
+
+
+class Part(NamedTuple):
+    """A part of a text, and where it begins."""
+
+    text: str
+    place: Place
+
+
+class _LenientLoader(yaml.SafeLoader):
+    """Takes ``\\'`` in double quotes, as kubectl's reader does and libyaml does not. Slower."""
+
+    ESCAPE_REPLACEMENTS: ClassVar = {  # type: ignore[misc]  # PyYAML's own table is no constant
+        **yaml.SafeLoader.ESCAPE_REPLACEMENTS,
+        "'": "'",
+    }
+
+
+def _read(parts: list[Part], loader: Any) -> list[Document]:
+    """The documents of parts that hold whole ones. Raises yaml.YAMLError, YamlError."""
+    builder = _Builder()
+    for part in parts:
+        builder.begins = part.place
+        parser = loader(_join_surrogates(part.text) + "\n")
         while (event := parser.get_event()) is not None:
             builder.take(event)
-    except yaml.YAMLError as error:
-        raise _translated(error, source) from error
     return builder.documents
+
+
+def _json_objects(text: str) -> list[Part]:
+    """The objects of a text that has nothing but JSON objects one after another; else none."""
+    import json
+
+    decode, after_spaces = json.JSONDecoder().raw_decode, re.compile(r"[ \t\r\n]*").match
+    parts: list[Part] = []
+    at, place = 0, _START
+    while True:
+        begins = after_spaces(text, at).end()  # type: ignore[union-attr]  # it always matches
+        place = _place_of(text[at:begins], place)
+        if begins == len(text):
+            return parts
+        try:
+            at = decode(text, begins)[1] if text[begins] == "{" else 0
+        except (ValueError, RecursionError):
+            at = 0
+        if not at:
+            return []
+        parts.append(Part(text[begins:at], place))
+        place = _place_of(text[begins:at], place)
 
 
 def _decoded(text: bytes | str) -> str:
@@ -146,8 +206,11 @@ def _decoded(text: bytes | str) -> str:
         ) from error
 
 
-def _place_of(before: str) -> Place:
-    return Place(before.count("\n") + 1, len(before) - before.rfind("\n"))
+def _place_of(before: str, begins: Place = _START) -> Place:
+    """The place behind a text that begins at a place."""
+    lines = before.count("\n")
+    column = len(before) - before.rfind("\n") if lines else begins.column + len(before)
+    return Place(begins.line + lines, column)
 
 
 def _join_surrogates(text: str) -> str:
@@ -225,6 +288,8 @@ class _Builder:
 
     def __init__(self) -> None:
         self.documents: list[Document] = []
+        self.begins = _START
+        """Where in the text the events' own text begins."""
         self._nodes = 0
         self._reset()
 
@@ -236,7 +301,9 @@ class _Builder:
         self._root: Any = None
 
     def take(self, event: Any) -> None:
-        place = Place(event.start_mark.line + 1, event.start_mark.column + 1)
+        mark, begins = event.start_mark, self.begins
+        first_column = begins.column if mark.line == 0 else 1
+        place = Place(begins.line + mark.line, first_column + mark.column)
         if isinstance(event, yaml.ScalarEvent):
             self._scalar(event, place)
         elif isinstance(event, yaml.CollectionStartEvent):

@@ -145,6 +145,7 @@ READINGS: list[tuple[str, Any]] = [
     ("{'<<': {a: 1}}", {"<<": {"a": 1}}),
     ("|\n  a\n  b", "a\nb\n"),
     (">-\n  a\n  b\n", "a b"),
+    (r'''["it\'s", "\"\'\\", 'a\b']''', ["it's", "\"'\\", "a\\b"]),
     ("[&a b, *a, {*a : c}]", ["b", "b", {"b": "c"}]),
 ]  # fmt: skip
 
@@ -186,6 +187,20 @@ def test_several_documents_and_empty_ones() -> None:
     assert documents("# only a comment\n") == []
 
 
+def test_json_objects_one_after_another() -> None:
+    text = ' {"a": {"x": "}{"}} {"b": 1}\n\n{"c":\n {"d": 2}}{"e": 3}\n'
+    found = documents(text)
+    assert [d.value for d in found] == [{"a": {"x": "}{"}}, {"b": 1}, {"c": {"d": 2}}, {"e": 3}]
+    assert [d.place(()) for d in found] == [(1, 2), (1, 21), (3, 1), (4, 11)]
+    assert found[2].place(("c", "d")) == (4, 8) and found[3].place(("e",)) == (4, 17)
+
+
+def test_an_escaped_apostrophe_keeps_all_places() -> None:
+    document = one('a: "it\\\'s"\nb: {c: 1}\n')
+    assert document.value == {"a": "it's", "b": {"c": 1}}
+    assert document.place(("b", "c")) == (2, 8)
+
+
 def test_a_character_outside_the_basic_plane_as_json_escapes_it() -> None:
     assert one('{"a": "\\ud83d\\ude00", "b": "\\\\ud83d\\\\ude00"}').value == {
         "a": "😀",
@@ -214,6 +229,12 @@ REFUSED: list[tuple[str | bytes, str, tuple[int, int] | None]] = [
     ("<<: 3", "mapping", (1, 5)),
     ("<<: [3]", "mapping", (1, 5)),
     ('{"a": "\\ud83d"}', "escape", (1, 10)),
+    ('a: "\\q"', "escape", (1, 5)),
+    ('a: "\\\'"\nb: "\\q"\n', "escape", (2, 6)),
+    ('{"a": 1} {"b": 2, "b": 3}', "duplicate key", (1, 19)),
+    ('{"a": 1}\n{"b": ', "expected", (2, 1)),
+    ('{"a": 1}\n[]', "expected", (2, 1)),
+    ("{" * 200_000, f"{MAX_DEPTH} deep", None),
     (b"a: \xff", "UTF-8", (1, 4)),
     (b"one: 1\ntwo: \xc3(", "UTF-8", (2, 6)),
     ("a: 1\nb: x\x07y\n", "control character", (2, 5)),
