@@ -170,20 +170,20 @@ def _json_objects(text: str) -> list[Part]:
 
     decode, after_spaces = json.JSONDecoder().raw_decode, re.compile(r"[ \t\r\n]*").match
     parts: list[Part] = []
-    at, place = 0, _START
+    end, place = 0, _START
     while True:
-        begins = after_spaces(text, at).end()  # type: ignore[union-attr]  # it always matches
-        place = _place_of(text[at:begins], place)
+        begins = after_spaces(text, end).end()  # type: ignore[union-attr]  # it always matches
+        place = _place_of(text[end:begins], place)
         if begins == len(text):
             return parts
         try:
-            at = decode(text, begins)[1] if text[begins] == "{" else 0
+            end = decode(text, begins)[1] if text[begins] == "{" else 0
         except (ValueError, RecursionError):
-            at = 0
-        if not at:
+            end = 0
+        if not end:
             return []
-        parts.append(Part(text[begins:at], place))
-        place = _place_of(text[begins:at], place)
+        parts.append(Part(text[begins:end], place))
+        place = _place_of(text[begins:end], place)
 
 
 def _decoded(text: bytes | str) -> str:

@@ -117,3 +117,23 @@ def test_wrong_usage_is_2(world: World, args: list[str]) -> None:
     wrong = world.kl(*args, check=False)
     assert wrong.returncode == 2
     assert wrong.stderr.startswith("error: ") and "hint:" in wrong.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ('{"podPidsLimit": "many"}', "$.podPidsLimit"),
+        ('{"evictionSoft": {"memory.available": "1Gi"}}', "evictionSoftGracePeriod lacks"),
+        ("{", "truncated"),
+    ],
+)
+def test_settings_of_the_node_that_count_for_nothing_are_named(
+    world: World, text: str, says: str
+) -> None:
+    settings = world.root / "node.json"
+    world.root.mkdir(exist_ok=True)
+    settings.write_text(text)
+    said = world.kl("pod", "ls").stderr
+    assert f"warning: {settings} is not valid: " in said and says in said
+    settings.write_text("{}")
+    assert "warning" not in world.kl("pod", "ls").stderr

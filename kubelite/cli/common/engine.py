@@ -34,10 +34,15 @@ def open_home(settings: Settings) -> Home:
 
 
 def open_pods(settings: Settings, screen: Screen) -> Pods:
-    """The pods of the state root; with ``-v`` each step of the engine is printed to stderr."""
+    """The pods of the state root; with ``-v`` each step of the engine is printed to stderr. Warns
+    of settings of the node that count for nothing.
+    """
     home = open_home(settings)
+    from kubelite.node.kubelet.act import config_file
     from kubelite.node.kubelet.pods.pods import Pods
 
+    if fault := config_file.fault(home):
+        screen.warn(Diagnostic(fault, hint="until it is mended all settings have their defaults"))
     return Pods(home, trace=screen.detail if settings.verbose else None)
 
 
