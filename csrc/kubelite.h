@@ -41,9 +41,9 @@ int kl_shim_launch(int program, const char *argv, const char *envp, const int *f
 int kl_device_filter(int cgroup, const uint8_t *program, size_t size, kl_error *err);
 
 /* Makes sure that the bridge exists, is up and has the address; returns 1 when it was made now, 0
- * when it existed. IPv4 addresses are in host byte order, here and below. Where `upper` is not NULL,
- * everything that has an IPv4 address gets an IPv6 address beside it: these 12 bytes, then those of
- * the IPv4 address, and a prefix as much shorter than its length. */
+ * when it existed. IPv4 addresses are in host byte order, here and below. Where `upper` is not
+ * NULL, everything that has an IPv4 address gets an IPv6 address beside it: these 12 bytes, then
+ * those of the IPv4 address, and a prefix as much shorter than its length. */
 int kl_net_bridge(const char *name, uint32_t address, uint32_t prefix, const uint8_t *upper,
                   kl_error *err);
 

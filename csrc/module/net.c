@@ -117,7 +117,8 @@ static void add_up(struct nl_batch *batch, const char *step, int index, const ch
     nl_end(batch);
 }
 
-/* Nobody else has the address, so it is not looked for: an IPv6 address could not be used before. */
+/* Nobody else has the address, so it is not looked for: an IPv6 address could not be used until
+ * then. */
 static void add_address(struct nl_batch *batch, int index, struct wire_address address,
                         uint32_t others) {
     struct ifaddrmsg body = {.ifa_family = address.family,

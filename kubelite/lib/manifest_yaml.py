@@ -61,7 +61,6 @@ _FLOAT = r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?"
 # JSON escapes a character outside the basic plane as two surrogates; YAML accepts neither.
 _PAIR = r"(?<!\\)((?:\\\\)*)\\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})"
 
-
 Path = tuple[str | int, ...]
 
 
@@ -123,12 +122,12 @@ def documents(text: bytes | str) -> list[Document]:
     """The documents of a text; an empty one has the value None. Raises YamlError."""
     source = _decoded(text)
     try:
-        return _read([Part(source, _START)], _Loader)
+        return _read([_Part(source, _START)], _Loader)
     except yaml.YAMLError as error:
         failure = error
     if getattr(failure, "problem", None) == _UNKNOWN_ESCAPE and "\\'" in source:
         try:
-            return _read([Part(source, _START)], _LenientLoader)
+            return _read([_Part(source, _START)], _LenientLoader)
         except yaml.YAMLError as error:
             failure = error
     elif objects := _json_objects(source):
@@ -137,7 +136,7 @@ def documents(text: bytes | str) -> list[Document]:
     raise _translated(failure, source) from failure
 
 
-class Part(NamedTuple):
+class _Part(NamedTuple):
     """A part of a text, and where it begins."""
 
     text: str
@@ -153,7 +152,7 @@ class _LenientLoader(yaml.SafeLoader):
     }
 
 
-def _read(parts: list[Part], loader: Any) -> list[Document]:
+def _read(parts: list[_Part], loader: Any) -> list[Document]:
     """The documents of parts that hold whole ones. Raises yaml.YAMLError, YamlError."""
     builder = _Builder()
     for part in parts:
@@ -164,12 +163,12 @@ def _read(parts: list[Part], loader: Any) -> list[Document]:
     return builder.documents
 
 
-def _json_objects(text: str) -> list[Part]:
+def _json_objects(text: str) -> list[_Part]:
     """The objects of a text that has nothing but JSON objects one after another; else none."""
     import json
 
     decode, after_spaces = json.JSONDecoder().raw_decode, re.compile(r"[ \t\r\n]*").match
-    parts: list[Part] = []
+    parts: list[_Part] = []
     end, place = 0, _START
     while True:
         begins = after_spaces(text, end).end()  # type: ignore[union-attr]  # it always matches
@@ -182,7 +181,7 @@ def _json_objects(text: str) -> list[Part]:
             end = 0
         if not end:
             return []
-        parts.append(Part(text[begins:end], place))
+        parts.append(_Part(text[begins:end], place))
         place = _place_of(text[begins:end], place)
 
 

@@ -42,7 +42,7 @@ def open_pods(settings: Settings, screen: Screen) -> Pods:
     from kubelite.node.kubelet.pods.pods import Pods
 
     if fault := config_file.fault(home):
-        screen.warn(Diagnostic(fault, hint="until it is mended all settings have their defaults"))
+        screen.warn(Diagnostic(fault, hint="until it is corrected all defaults apply"))
     return Pods(home, trace=screen.detail if settings.verbose else None)
 
 

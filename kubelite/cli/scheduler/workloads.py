@@ -13,16 +13,12 @@ from typing import Any
 from kubelite.cli.common.diagnostic import CliError, Diagnostic
 from kubelite.lib.json import Object
 from kubelite.objects.facts import schema
+from kubelite.objects.facts.priorities import SYSTEM_CLASSES
 from kubelite.objects.rules import reading
 from kubelite.objects.rules.cause import path_text
 
 MAX_REPLICAS = 100_000
 _MAX_SHOWN = 10
-_BUILT_IN_CLASSES = {
-    "system-cluster-critical": 2_000_000_000,
-    "system-node-critical": 2_000_001_000,
-}
-"""The values of the priority classes that every cluster has."""
 
 
 def check_fields(objects: Iterable[Object], source: str) -> None:
@@ -143,9 +139,7 @@ def prioritized(pods: Iterable[Object], classes: Mapping[str, Object]) -> list[O
 
 def priority_classes(objects: Iterable[Object]) -> dict[str, Object]:
     """The priority classes among objects, by name; the built-in ones always."""
-    classes: dict[str, Object] = {
-        name: {"value": value} for name, value in _BUILT_IN_CLASSES.items()
-    }
+    classes: dict[str, Object] = {name: {"value": value} for name, value in SYSTEM_CLASSES.items()}
     for obj in objects:
         if obj.get("kind") == "PriorityClass":
             classes[str((obj.get("metadata") or {}).get("name"))] = obj

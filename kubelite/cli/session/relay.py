@@ -97,8 +97,8 @@ def _wait(readers: list[int], writer: int | None, timeout: float | None) -> tupl
     if writer is not None:
         events[writer] = events.get(writer, 0) | select.POLLOUT
     poll = select.poll()
-    for fd, wanted in events.items():
-        poll.register(fd, wanted)
+    for fd, mask in events.items():
+        poll.register(fd, mask)
     happened = poll.poll(None if timeout is None else timeout * 1000)
     ready = {fd for fd, event in happened if event & ~select.POLLOUT and fd in readers}
     return ready, any(fd == writer and event & ~select.POLLIN for fd, event in happened)

@@ -51,8 +51,7 @@ _PRELOADED = (
     *(f"kubelite.cli.{room}" for room in ("common", "session", "pod")),
     "typer.main",
 )
-"""What commands about pods import; what only a pull or a cluster needs stays out, for its size.
-"""
+"""What commands about pods import; what only a pull or a cluster needs stays out, for its size."""
 _LEFT_OUT = ("kubelite.cli.common.foreground",)  # for servers: with asyncio and ssl
 _RECEIVED_FDS = 5
 _CALLER_SECONDS = 1.0

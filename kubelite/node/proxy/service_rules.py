@@ -166,7 +166,7 @@ def stale_affinity(listings: Sequence[str], lost: Lost) -> list[Element]:
         else:
             endpoint, gone = Endpoint(target, maps[1].get(key, 0)), everything
         if endpoint in gone:
-            stale += [Element(name, key) for name, _ in zip(_AFFINITY_MAPS, maps, strict=False)]
+            stale += [Element(name, key) for name in _AFFINITY_MAPS[: len(maps)]]
     return stale
 
 

@@ -61,11 +61,13 @@ def test_room_is_what_other_pods_leave(wanted, other, expected) -> None:
 def test_less_comes_first_then_priority_then_guaranteed_then_the_oldest() -> None:
     had = pod()
     places = {
-        "less": allocation.place(pod("500m"), had, 9),
-        "important": allocation.place(pod("2", priority=10), had, 8),
-        "guaranteed": allocation.place(pod("2", limits={"cpu": "2", "memory": "64Mi"}), had, 7),
-        "older": allocation.place(pod("2"), had, 5),
-        "newer": allocation.place(pod("2"), had, 6),
+        "less": allocation.queue_position(pod("500m"), had, 9),
+        "important": allocation.queue_position(pod("2", priority=10), had, 8),
+        "guaranteed": allocation.queue_position(
+            pod("2", limits={"cpu": "2", "memory": "64Mi"}), had, 7
+        ),
+        "older": allocation.queue_position(pod("2"), had, 5),
+        "newer": allocation.queue_position(pod("2"), had, 6),
     }
     order = ["less", "important", "guaranteed", "older", "newer"]
     assert sorted(places, key=lambda name: places[name]) == order

@@ -10,7 +10,7 @@ from __future__ import annotations
 import ipaddress
 import random
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from kubelite.control.api.kinds import service
@@ -22,6 +22,7 @@ from kubelite.control.api.wire.status import Cause, internal, invalid
 from kubelite.control.api.wire.timestamp import timestamp
 from kubelite.control.store.types import Conflict
 from kubelite.lib.json import Object
+from kubelite.objects.facts import service_addresses
 
 if TYPE_CHECKING:
     from kubelite.control.api.admission.chain import Attempt
@@ -34,11 +35,6 @@ _PORTS_PREFIX = "ranges/servicenodeports"
 _HEALTH_PORT = "healthCheckNodePort"
 _TRIES = 200
 IPV4, IPV6 = "IPv4", "IPv6"
-_FAMILY_LABEL = "ipaddress.kubernetes.io/ip-family"
-ADDRESS_LABELS = {
-    _FAMILY_LABEL: IPV4,
-    "ipaddress.kubernetes.io/managed-by": "ipallocator.k8s.io",
-}
 
 
 async def allocate(attempt: Attempt) -> None:
@@ -51,7 +47,7 @@ async def allocate(attempt: Attempt) -> None:
     new_spec = {} if attempt.goes else attempt.obj.get("spec", {})
     if not attempt.goes:
         ranges = await _ranges(attempt)
-        _families(attempt, new_spec, IPV6 in map(_family, ranges))
+        _families(attempt, new_spec, any(network.version == 6 for network in ranges))
         await _give_addresses(attempt, new_spec, old_spec, ranges)
         await _ports(attempt, new_spec, _ports_of(old_spec))
     for address in sorted(_addresses(old_spec) - _addresses(new_spec)):
@@ -127,7 +123,7 @@ async def _give_addresses(
             spec.pop(field, None)
         return
     first = _first_address(spec) or old.get("clusterIP", "")
-    wanted = [first, *(spec.get("clusterIPs") or ())[1:], ""]
+    requested = [first, *(spec.get("clusterIPs") or ())[1:], ""]
     if first == "None":
         given = ["None"]
     else:
@@ -135,7 +131,7 @@ async def _give_addresses(
             address
             if address in _addresses(old)
             else await _take_address(attempt, address, family, ranges)
-            for address, family in zip(wanted, spec["ipFamilies"], strict=False)
+            for address, family in zip(requested, spec["ipFamilies"], strict=False)
         ]
     spec["clusterIP"], spec["clusterIPs"] = given[0], given
     spec.setdefault("internalTrafficPolicy", "Cluster")
@@ -184,8 +180,8 @@ def _asked_families(attempt: Attempt, spec: Object, configured: Sequence[str]) -
     """
     wrong = list(_check_policy(attempt, spec))
     given = list(spec.get("ipFamilies") or ())
-    wanted = spec.get("clusterIPs") or list(filter(None, [spec.get("clusterIP")]))
-    for index, address in enumerate(wanted):
+    requested = spec.get("clusterIPs") or list(filter(None, [spec.get("clusterIP")]))
+    for index, address in enumerate(requested):
         family = _family_of(address)
         if address == "None" or index < len(given):
             continue
@@ -193,7 +189,7 @@ def _asked_families(attempt: Attempt, spec: Object, configured: Sequence[str]) -
             given.append(family)
         else:
             why = f"{family} is not configured on this cluster"
-            wrong.append(causes.invalid(f"spec.clusterIPs[{index}]", wanted, why))
+            wrong.append(causes.invalid(f"spec.clusterIPs[{index}]", requested, why))
     if wrong:
         raise _refused(attempt, wrong)
     return given
@@ -224,27 +220,22 @@ def _family_of(address: str) -> str:
     return IPV6 if ":" in address else IPV4
 
 
-def _family(network: Network) -> str:
-    return IPV6 if network.version == 6 else IPV4
-
-
 async def _take_address(
-    attempt: Attempt, wanted: str, family: str, every_range: list[Network]
+    attempt: Attempt, requested: str, family: str, every_range: list[Network]
 ) -> str:
-    """Takes the wanted address, or any free one for "". Raises StatusError 422, 500."""
-    ranges = [network for network in every_range if _family(network) == family]
-    if wanted:
-        await _check_address(attempt, wanted, ranges)
-        candidates = iter([wanted])
+    """Takes the requested address, or any free one for "". Raises StatusError 422, 500."""
+    ranges = [network for network in every_range if _family_of(str(network)) == family]
+    if requested:
+        await _check_address(attempt, requested, ranges)
+        candidates = iter([requested])
     else:
         candidates = (
             _random_address(random.choice(ranges)) for _ in range(_TRIES if ranges else 0)
         )
     for address in candidates:
         if await attempt.context.store.get("ipaddresses", "", address) is None:
-            labels = {**ADDRESS_LABELS, _FAMILY_LABEL: family}
             attempt.companions.append(
-                _taken(attempt, "ipaddresses", address, "networking.k8s.io/v1", "IPAddress", labels)
+                _taken(attempt, "ipaddresses", address, "networking.k8s.io/v1", "IPAddress", family)
             )
             return address
     raise internal("failed to allocate a serviceIP: range is full")
@@ -364,7 +355,7 @@ def _taken(
     name: str,
     version: str,
     kind: str,
-    labels: Mapping[str, str] = ADDRESS_LABELS,
+    family: str = IPV4,
 ) -> Change:
     """The change that takes an address or a port for the Service."""
     parent = {"resource": "services", "namespace": attempt.namespace, "name": attempt.name}
@@ -375,7 +366,7 @@ def _taken(
             "name": name,
             "uid": str(uuid.uuid4()),
             "creationTimestamp": timestamp(),
-            "labels": dict(labels),
+            "labels": service_addresses.labels(family),
         },
         "spec": {"parentRef": parent},
     }

@@ -21,6 +21,7 @@ from kubelite.control.api.tables.text import (
 from kubelite.control.api.wire import causes
 from kubelite.lib.json import Object
 from kubelite.objects.facts import names
+from kubelite.objects.facts.priorities import SYSTEM_CLASSES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,10 +37,6 @@ def _default_priority_class(obj: Any) -> None:
 
 
 _USER_PRIORITY = 1_000_000_000
-_SYSTEM_PRIORITIES = {
-    "system-node-critical": 2_000_001_000,
-    "system-cluster-critical": 2_000_000_000,
-}
 _EVICTION_POLICIES = ("AlwaysAllow", "IfHealthyBudget")
 
 
@@ -47,11 +44,11 @@ def _check_priority_class(obj: Object) -> Iterator[Cause]:
     name, value = (obj.get("metadata") or {}).get("name", ""), obj.get("value", 0)
     if name.startswith("system-"):
         why = "priority class names with 'system-' prefix are reserved for system use only. error: "
-        if name not in _SYSTEM_PRIORITIES:
+        if name not in SYSTEM_CLASSES:
             why += f"{name} is not a known system priority class"
             yield causes.forbidden("metadata.name", why)
-        elif value != _SYSTEM_PRIORITIES[name]:
-            why += f"value of {name} PriorityClass must be {_SYSTEM_PRIORITIES[name]}"
+        elif value != SYSTEM_CLASSES[name]:
+            why += f"value of {name} PriorityClass must be {SYSTEM_CLASSES[name]}"
             yield causes.forbidden("metadata.name", why)
         elif obj.get("globalDefault"):
             why += f"globalDefault of {name} PriorityClass must be false"

@@ -228,7 +228,7 @@ def _check_stateful_set(obj: Object) -> Iterator[Cause]:
         why = "must be 'OrderedReady' or 'Parallel'"
         yield causes.invalid("spec.podManagementPolicy", spec.get("podManagementPolicy"), why)
     yield from _check_stateful_update(spec.get("updateStrategy") or {}, "spec.updateStrategy")
-    kept, path = spec.get("persistentVolumeClaimRetentionPolicy") or {}, "spec." + _RETENTION
+    kept, path = spec.get(_RETENTION) or {}, f"spec.{_RETENTION}"
     for field in ("whenDeleted", "whenScaled"):
         if kept.get(field) not in _RETENTIONS:
             yield causes.unsupported(f"{path}.{field}", kept.get(field, ""), _RETENTIONS)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from kubelite.control.api.server.controller_roles import controllers
 from kubelite.lib.json import Object
+from kubelite.objects.facts.priorities import SYSTEM_CLASSES
 
 RBAC = "rbac.authorization.k8s.io"
 _API = f"{RBAC}/v1"
@@ -493,13 +494,13 @@ PRIORITY_CLASSES: tuple[Object, ...] = tuple(
         "description": f"Used for system critical pods that {text}.",
         "preemptionPolicy": "PreemptLowerPriority",
     }
-    for name, value, text in (
+    for (name, value), text in zip(
+        SYSTEM_CLASSES.items(),
         (
-            "system-cluster-critical",
-            2_000_000_000,
             "must run in the cluster, but can be moved to another node if necessary",
+            "must not be moved from their current node",
         ),
-        ("system-node-critical", 2_000_001_000, "must not be moved from their current node"),
+        strict=True,
     )
 )
 

@@ -10,12 +10,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from kubelite.control.api.admission import namespaces
-from kubelite.control.api.admission.services import ADDRESS_LABELS, NETWORK
+from kubelite.control.api.admission.services import IPV4, NETWORK
 from kubelite.control.api.discovery import priorities
 from kubelite.control.api.server import addresses, flow_policy, rbac_policy
 from kubelite.control.api.wire.timestamp import timestamp
 from kubelite.control.store.types import Conflict
 from kubelite.lib.json import Object
+from kubelite.objects.facts import service_addresses
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -181,7 +182,7 @@ def _extension_authentication(authority: str) -> Object:
 
 def _taken_address() -> Object:
     parent = {"resource": "services", "namespace": "default", "name": "kubernetes"}
-    metadata = {"name": "10.96.0.1", "labels": dict(ADDRESS_LABELS)}
+    metadata = {"name": "10.96.0.1", "labels": service_addresses.labels(IPV4)}
     return {
         "kind": "IPAddress",
         "apiVersion": "networking.k8s.io/v1",

@@ -27,11 +27,11 @@ from kubelite.control.controllers.shared.meta import (
     with_type,
 )
 from kubelite.control.controllers.view import View
+from kubelite.objects.facts.service_addresses import ALLOCATOR, MANAGED_BY
 
 FINALIZER = "networking.k8s.io/service-cidr-finalizer"
 DELETION_SECONDS = 10.0
 """For so long an API server may not have seen a deletion, and may still give out addresses."""
-_MANAGED_BY = ("ipaddress.kubernetes.io/managed-by", "ipallocator.k8s.io")
 _READY = "Kubernetes Service CIDR is ready"
 _STAYS = (
     "There are still IPAddresses referencing the ServiceCIDR, "
@@ -67,11 +67,10 @@ def is_needed(view: View, cidr: Obj) -> bool:
     ]
     if all(any(_contains(other, own) for other in others) for own in networks_of(cidr)):
         return False
-    key, value = _MANAGED_BY
     addresses = (
         ipaddress.ip_address(name_of(address))
         for address in view.list(IP_ADDRESSES)
-        if labels_of(address).get(key) == value
+        if labels_of(address).get(MANAGED_BY) == ALLOCATOR
     )
     return any(
         any(address in own for own in networks_of(cidr))

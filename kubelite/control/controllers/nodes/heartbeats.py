@@ -25,7 +25,7 @@ _WHOLE_SECOND = 1.0
 """Heartbeats are written in whole seconds."""
 
 
-class Heard(NamedTuple):
+class Heartbeat(NamedTuple):
     """What the last look at a node found, all times in seconds since 1970: what Lease and status
     said, when that was looked at, and when the node was last heard of.
     """
@@ -36,28 +36,28 @@ class Heard(NamedTuple):
     clock_is_wrong: bool = False
 
 
-def look(before: Heard | None, node: Obj, lease: Obj | None, now: float) -> Heard:
+def look(before: Heartbeat | None, node: Obj, lease: Obj | None, now: float) -> Heartbeat:
     """Looks at a node, after an earlier look or for the first time."""
     ready = condition(node, "Ready") or {}
     renewed = (spec_of(lease).get("renewTime") if lease is not None else "") or ""
     signs = (renewed, ready.get("lastHeartbeatTime") or "")
     if before is None:
-        return Heard(signs, now, now if ready or renewed else created_at(node))
+        return Heartbeat(signs, now, now if ready or renewed else created_at(node))
     new = [sign for sign, old in zip(signs, before.signs, strict=True) if sign and sign != old]
     if not new:
         return before._replace(signs=signs, looked_at=now)
     latest = max(map(parse_time, new))
     fits = before.looked_at - _WHOLE_SECOND <= latest <= now + AHEAD_SECONDS
-    return Heard(signs, now, max(before.at, latest if fits else now), not fits)
+    return Heartbeat(signs, now, max(before.at, latest if fits else now), not fits)
 
 
-def is_lost_at(heard: Heard, node: Obj) -> float:
+def is_lost_at(heartbeat: Heartbeat, node: Obj) -> float:
     """When a node that is not heard of again is lost."""
     has_reported = condition(node, "Ready") is not None
-    return heard.at + (GRACE_SECONDS if has_reported else STARTUP_GRACE_SECONDS)
+    return heartbeat.at + (GRACE_SECONDS if has_reported else STARTUP_GRACE_SECONDS)
 
 
-def next_look(heard: Heard, node: Obj) -> float:
+def next_look(heartbeat: Heartbeat, node: Obj) -> float:
     """When to look at the node again, unless its status changes before."""
-    ends = is_lost_at(heard, node)
-    return min(ends, heard.looked_at + PERIOD_SECONDS) if heard.clock_is_wrong else ends
+    ends = is_lost_at(heartbeat, node)
+    return min(ends, heartbeat.looked_at + PERIOD_SECONDS) if heartbeat.clock_is_wrong else ends

@@ -15,7 +15,7 @@ from typing import Any, Literal
 from kubelite.client.resources import LEASES, NODES, PODS
 from kubelite.control.controllers.actions import Action, Emit, Patch, Plan, Update, earliest
 from kubelite.control.controllers.controller import Controller, Settings, nobody
-from kubelite.control.controllers.nodes.heartbeats import Heard, is_lost_at, look, next_look
+from kubelite.control.controllers.nodes.heartbeats import Heartbeat, is_lost_at, look, next_look
 from kubelite.control.controllers.nodes.zones import Zones
 from kubelite.control.controllers.shared.conditions import find
 from kubelite.control.controllers.shared.meta import (
@@ -195,7 +195,7 @@ class NodeLifecycle:
     def __init__(self) -> None:
         self.zones = Zones()
         self._known: dict[str, Obj] = {}
-        self._heard: dict[str, Heard] = {}
+        self._heartbeats: dict[str, Heartbeat] = {}
         self._resumed: dict[str, int] = {}
 
     def plan(self, view: View, key: Key, now: float) -> Plan:
@@ -204,14 +204,14 @@ class NodeLifecycle:
         node = view.get(NODES, *key)
         events = tuple(self._events(name, node))
         if node is None:
-            self._heard.pop(name, None)
+            self._heartbeats.pop(name, None)
             self._resumed.pop(name, None)
         if node is None or is_deleting(node):
             return Plan(events)
         conditions = list(status_of(node).get("conditions") or ())
-        heard = self._look(view, node, now)
-        wake: float | None = next_look(heard, node)
-        if is_lost_at(heard, node) <= now:
+        heartbeat = self._look(view, node, now)
+        wake: float | None = next_look(heartbeat, node)
+        if is_lost_at(heartbeat, node) <= now:
             lost = _unknown_conditions(node, conditions, now)
             if lost != conditions:
                 body = {"status": {"conditions": lost}}
@@ -222,17 +222,18 @@ class NodeLifecycle:
         taints = _taint_actions(node, conditions, now, eviction)
         return Plan((*events, *_label_actions(node), *taints), earliest(wake, turn))
 
-    def _look(self, view: View, node: Obj, now: float) -> Heard:
+    def _look(self, view: View, node: Obj, now: float) -> Heartbeat:
         """When the node was last heard of. After no node was ready all get their time anew: it may
         have been the way from them to us that was cut.
         """
         name = name_of(node)
-        heard = look(self._heard.get(name), node, view.get(LEASES, LEASE_NAMESPACE, name), now)
+        lease = view.get(LEASES, LEASE_NAMESPACE, name)
+        heartbeat = look(self._heartbeats.get(name), node, lease, now)
         if self._resumed.setdefault(name, self.zones.resumed) != self.zones.resumed:
             self._resumed[name] = self.zones.resumed
-            heard = heard._replace(at=now)
-        self._heard[name] = heard
-        return heard
+            heartbeat = heartbeat._replace(at=now)
+        self._heartbeats[name] = heartbeat
+        return heartbeat
 
     def _eviction(self, node: Obj, now: float) -> tuple[Eviction, float | None]:
         """What becomes of the taint that evicts, and when to look again for its sake."""

@@ -347,8 +347,8 @@ class Connection:
             hint = _HINTS[self._actions]
             return RegistryRefusal(answer.status, f"{self.name}: access denied{message}", hint=hint)
         if answer.status == 404:
-            wanted = f"{name[:-1]} {what} of {self._endpoint.path}"
-            return RegistryRefusal(404, f"{self.name}: no {wanted}{message}")
+            missing = f"{name[:-1]} {what} of {self._endpoint.path}"
+            return RegistryRefusal(404, f"{self.name}: no {missing}{message}")
         return RegistryRefusal(answer.status, f"{self.name} answered {answer.status}{message}")
 
     def _unreachable(self, error: BaseException) -> RegistryUnreachable:

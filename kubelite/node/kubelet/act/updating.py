@@ -15,8 +15,9 @@ from kubelite.node.kubelet.act.pod_names import Documents
 from kubelite.node.kubelet.act.pod_state import PodState
 from kubelite.node.kubelet.act.worker import Worker
 from kubelite.node.kubelet.decide import resize_allocation, restart_policy
+from kubelite.node.kubelet.decide.admitting import Refusal
 from kubelite.node.kubelet.decide.changes import Changes, changes_between, document_changes
-from kubelite.node.kubelet.decide.resize_allocation import Refusal, with_resources_of
+from kubelite.node.kubelet.decide.resize_allocation import with_resources_of
 from kubelite.node.runtime.errors import Conflict
 from kubelite.node.runtime.records import PendingResize, PodRecord, ResizeInProgress
 from kubelite.objects.pod.pod import Pod
@@ -87,18 +88,18 @@ def put(worker: Worker, tree: CgroupTree, pod: Pod, documents: Documents | None 
     return changes
 
 
-def put_accepted(worker: Worker, wanted: Pod, refused: Refusal | None) -> PendingResize | None:
+def put_accepted(worker: Worker, desired: Pod, refused: Refusal | None) -> PendingResize | None:
     """Records what an API server has accepted of a change, if it is one: whatever cannot be changed
     in place the API server refuses. The resources stay what they are where the node has
     ``refused`` a resize; then what is on record of that is returned. The caller holds the pod's
     lock.
     """
     state = worker.state
-    generation = wanted.metadata.generation or 0
-    pod, before = wanted, state.record.pending_resize
+    generation = desired.metadata.generation or 0
+    pod, before = desired, state.record.pending_resize
     pending: PendingResize | None = None
     if refused is not None:
-        pod = with_resources_of(wanted, state.pod)
+        pod = with_resources_of(desired, state.pod)
         since = before.since if before is not None else time.time_ns()
         pending = PendingResize(
             reason=refused.reason, message=refused.message, since=since, generation=generation
@@ -108,7 +109,7 @@ def put_accepted(worker: Worker, wanted: Pod, refused: Refusal | None) -> Pendin
         return pending
     if pending is not None and pending != before:
         prefix = f"Pod resize {pending.reason}"
-        message = resize_allocation.event_message(prefix, wanted, pending.message)
+        message = resize_allocation.event_message(prefix, desired, pending.message)
         state.event(f"Resize{pending.reason}", message, warning=True)
     state.record.pending_resize = pending
     _record(worker, pod, changes, None)

@@ -389,8 +389,8 @@ class ClusterPods:
         with self._allocating:
             others = self._others(Ledger(self._home), uid)
             neighbours = pod_updates.Neighbours(others, machine.allocatable(self._home))
-            place = pod_updates.record(self._home, uid, pod, self, neighbours)
-        self._loop.call_soon_threadsafe(self._deferred.put, uid, place)
+            position = pod_updates.record(self._home, uid, pod, self, neighbours)
+        self._loop.call_soon_threadsafe(self._deferred.put, uid, position)
         agent_control.notify(self._home, uid)
 
     def _others(self, ledger: Ledger, uid: str = "") -> Iterator[Pod]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from kubelite.node.kubelet.decide.resize_allocation import Place
+from kubelite.node.kubelet.decide.resize_allocation import QueuePosition
 
 
 class DeferredResizes:
@@ -16,21 +16,21 @@ class DeferredResizes:
 
     def __init__(self, retry: Callable[[str], Awaitable[None]]) -> None:
         self._retry = retry
-        self._places: dict[str, Place] = {}
+        self._positions: dict[str, QueuePosition] = {}
         self._task: asyncio.Task[None] | None = None
         self._again = False
 
-    def put(self, uid: str, place: Place | None) -> None:
-        """The pod waits at this place; None: not any more."""
-        if place is None:
-            self._places.pop(uid, None)
+    def put(self, uid: str, position: QueuePosition | None) -> None:
+        """The pod waits at this position; None: not any more."""
+        if position is None:
+            self._positions.pop(uid, None)
         else:
-            self._places[uid] = place
+            self._positions[uid] = position
 
     def room_may_have_come(self) -> None:
         """Tries all again, the first in the queue first."""
         self._again = True
-        if self._places and (self._task is None or self._task.done()):
+        if self._positions and (self._task is None or self._task.done()):
             self._task = asyncio.get_running_loop().create_task(self._try_all())
 
     async def close(self) -> None:
@@ -42,5 +42,5 @@ class DeferredResizes:
     async def _try_all(self) -> None:
         while self._again:
             self._again = False
-            for uid in sorted(self._places, key=lambda uid: self._places[uid]):
+            for uid in sorted(self._positions, key=lambda uid: self._positions[uid]):
                 await self._retry(uid)

@@ -35,7 +35,7 @@ def describe(
     system = os.uname()
     machine = _first_line("/etc/machine-id") or uuid.uuid5(uuid.NAMESPACE_DNS, name).hex
     storage = filesystem(home.root).capacity
-    thresholds = config_file.read(home).eviction_hard
+    reserved_memory, reserved_storage = _reserved(home, facts.memory(), storage)
     return NodeDescription(
         name=name,
         address=address,
@@ -53,8 +53,8 @@ def describe(
         labels=labels,
         resources=resources,
         pod_range=PodNetwork(home.run, home.key, home.lock).wished_range(),
-        reserved_memory=threshold(thresholds.get("memory.available", "0"), facts.memory()),
-        reserved_storage=threshold(thresholds.get("nodefs.available", "0"), storage),
+        reserved_memory=reserved_memory,
+        reserved_storage=reserved_storage,
         images=images(home),
         volumes=home.volumes,
     )
@@ -65,15 +65,22 @@ def allocatable(home: Home) -> Amounts:
     as the Node says.
     """
     memory, storage = facts.memory(), filesystem(home.root).capacity
-    thresholds = config_file.read(home).eviction_hard
-    reserved = threshold(thresholds.get("memory.available", "0"), memory)
-    reserved_storage = threshold(thresholds.get("nodefs.available", "0"), storage)
+    reserved_memory, reserved_storage = _reserved(home, memory, storage)
     return {
         "pods": node_object.MAX_PODS,
         "cpu": facts.cpus() * 1000,
-        "memory": node_object.allocatable_memory(memory, reserved) << 10,
-        "ephemeral-storage": max(storage - reserved_storage, 0),
+        "memory": node_object.allocatable_memory(memory, reserved_memory) << 10,
+        "ephemeral-storage": node_object.allocatable_storage(storage, reserved_storage),
     }
+
+
+def _reserved(home: Home, memory: int, storage: int) -> tuple[int, int]:
+    """The memory and the disk space, in bytes, that the hard eviction thresholds keep from pods."""
+    thresholds = config_file.read(home).eviction_hard
+    return (
+        threshold(thresholds.get("memory.available", "0"), memory),
+        threshold(thresholds.get("nodefs.available", "0"), storage),
+    )
 
 
 def images(home: Home) -> tuple[tuple[tuple[str, ...], int], ...]:

@@ -85,7 +85,9 @@ def status(description: NodeDescription, now: str) -> Object:
     capacity = _capacity(description)
     allocatable = capacity | {
         "memory": f"{allocatable_memory(description.memory, description.reserved_memory)}Ki",
-        "ephemeral-storage": str(max(description.storage - description.reserved_storage, 0)),
+        "ephemeral-storage": str(
+            allocatable_storage(description.storage, description.reserved_storage)
+        ),
     }
     return {
         "capacity": capacity,
@@ -104,6 +106,11 @@ def status(description: NodeDescription, now: str) -> Object:
 def allocatable_memory(memory: int, reserved: int) -> int:
     """KiB of memory for pods; ``memory`` and ``reserved`` are bytes."""
     return max(memory - reserved, 0) >> 10
+
+
+def allocatable_storage(storage: int, reserved: int) -> int:
+    """Bytes of disk space for pods."""
+    return max(storage - reserved, 0)
 
 
 def extended_changes(status: Mapping[str, Any]) -> dict[str, str | None]:

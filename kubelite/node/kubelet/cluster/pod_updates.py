@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from kubelite.node.kubelet.act.cluster_view import ClusterView
-    from kubelite.node.kubelet.decide.resize_allocation import Place
+    from kubelite.node.kubelet.decide.resize_allocation import QueuePosition
     from kubelite.node.runtime.home import Home
     from kubelite.objects.pod.pod import Pod
     from kubelite.objects.pod.qos import Amounts
@@ -44,9 +44,9 @@ class Neighbours(NamedTuple):
 
 def record(
     home: Home, uid: str, pod: Pod, view: ClusterView, neighbours: Neighbours
-) -> Place | None:
-    """Records the pod as it is wanted now; its worker does the rest. Returns the pod's place in the
-    queue where it is resized and has to wait for room.
+) -> QueuePosition | None:
+    """Records the pod as it is wanted now; its worker does the rest. Returns the pod's position
+    in the queue where it is resized and has to wait for room.
     """
     ledger = Ledger(home)
     with hold_pod(home, uid) as lock:
@@ -63,4 +63,4 @@ def record(
             pending = updating.put_accepted(worker, pod, refused)
         if pending is None or pending.reason != resize_allocation.DEFERRED:
             return None
-        return resize_allocation.place(pod, state.pod, pending.since)
+        return resize_allocation.queue_position(pod, state.pod, pending.since)

@@ -26,7 +26,7 @@ _PORTS_TAKEN = (
 
 
 class Refusal(NamedTuple):
-    """Why a pod has failed before anything of it was created."""
+    """Why the node does not take a pod, or what is asked for of a running one."""
 
     reason: str
     message: str

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from kubelite.node.kubelet.decide.node_config import NodeConfig, seconds
 from kubelite.objects.facts import quantity
+from kubelite.objects.facts.priorities import SYSTEM_CRITICAL
 from kubelite.objects.facts.quantity import NANO, Quantity
 from kubelite.objects.pod import qos
 from kubelite.objects.pod.pod import Pod
@@ -18,7 +19,6 @@ from kubelite.objects.rules.pods.qos_class import BEST_EFFORT
 MEMORY, DISK, PIDS = "MemoryPressure", "DiskPressure", "PIDPressure"
 HARD_GRACE = 1
 """Seconds that a pod has to end which a hard threshold evicts."""
-CRITICAL_PRIORITY = 2_000_000_000
 """Pods of this priority and above are never evicted (``system-cluster-critical``)."""
 MEMORY_TAINT = "node.kubernetes.io/memory-pressure"
 _DISK_RESOURCE = "ephemeral-storage"
@@ -170,7 +170,7 @@ def conditions(last: Mapping[str, float], now: float, transition: float) -> froz
 
 def is_critical(pod: Pod) -> bool:
     """Whether nothing but its owner may end the pod."""
-    return (pod.spec.priority or 0) >= CRITICAL_PRIORITY
+    return (pod.spec.priority or 0) >= SYSTEM_CRITICAL
 
 
 def ranked(candidates: Iterable[Candidate], resource: str) -> list[Candidate]:

@@ -14,6 +14,7 @@ import msgspec
 from msgspec.structs import replace
 
 from kubelite.node.kubelet.decide import admitting
+from kubelite.node.kubelet.decide.admitting import Refusal
 from kubelite.objects.pod import qos
 from kubelite.objects.pod.container import Container, ResourceRequirements
 from kubelite.objects.pod.pod import Pod
@@ -23,14 +24,7 @@ from kubelite.objects.rules.pods.qos_class import GUARANTEED
 DEFERRED, INFEASIBLE = "Deferred", "Infeasible"
 
 
-class Refusal(NamedTuple):
-    """Why resources are not allocated: ``reason`` is DEFERRED or INFEASIBLE."""
-
-    reason: str
-    message: str
-
-
-class Place(NamedTuple):
+class QueuePosition(NamedTuple):
     """Where a deferred resize stands in the queue; the least is tried first. ``since`` is when it
     was deferred, in nanoseconds since 1970.
     """
@@ -41,25 +35,27 @@ class Place(NamedTuple):
     since: int
 
 
-def place(wanted: Pod, allocated: Pod, since: int) -> Place:
-    """The place of a pod that waits for room."""
-    now, then = qos.pod_requests(wanted), qos.pod_requests(allocated)
-    return Place(
+def queue_position(desired: Pod, allocated: Pod, since: int) -> QueuePosition:
+    """The position of a pod that waits for room."""
+    now, then = qos.pod_requests(desired), qos.pod_requests(allocated)
+    return QueuePosition(
         increases=any(now.get(name, 0) > then.get(name, 0) for name in ("cpu", "memory")),
-        negative_priority=-(wanted.spec.priority or 0),
-        not_guaranteed=qos.qos_class(wanted) != GUARANTEED,
+        negative_priority=-(desired.spec.priority or 0),
+        not_guaranteed=qos.qos_class(desired) != GUARANTEED,
         since=since,
     )
 
 
-def is_resized(wanted: Pod, allocated: Pod) -> bool:
+def is_resized(desired: Pod, allocated: Pod) -> bool:
     """Whether other resources are asked for than the pod's containers have."""
-    return _resources(wanted) != _resources(allocated)
+    return _resources(desired) != _resources(allocated)
 
 
-def refusal(wanted: Pod, others: Iterable[Pod], allocatable: Amounts) -> Refusal | None:
-    """Why the node has no room for ``wanted`` beside the other pods; None where it has."""
-    requests = qos.pod_requests(wanted)
+def refusal(desired: Pod, others: Iterable[Pod], allocatable: Amounts) -> Refusal | None:
+    """Why the node has no room for ``desired`` beside the other pods: DEFERRED or INFEASIBLE; None
+    where it has.
+    """
+    requests = qos.pod_requests(desired)
     for name in ("memory", "cpu"):
         if requests.get(name, 0) > allocatable[name]:
             sizes = f"{name}, requested: {requests[name]}, capacity: {allocatable[name]}"
@@ -68,7 +64,7 @@ def refusal(wanted: Pod, others: Iterable[Pod], allocatable: Amounts) -> Refusal
     return Refusal(DEFERRED, short.message) if short is not None else None
 
 
-def with_resources_of(wanted: Pod, allocated: Pod) -> Pod:
+def with_resources_of(desired: Pod, allocated: Pod) -> Pod:
     """What is asked for, but with the resources that the containers have."""
     had = dict(_resources(allocated))
 
@@ -78,11 +74,11 @@ def with_resources_of(wanted: Pod, allocated: Pod) -> Pod:
             for container in containers
         )
 
-    spec = wanted.spec
+    spec = desired.spec
     spec = replace(
         spec, containers=kept(spec.containers), init_containers=kept(spec.init_containers)
     )
-    return replace(wanted, spec=spec)
+    return replace(desired, spec=spec)
 
 
 def amounts_by_name(pod: Pod) -> dict[str, dict[str, dict[str, str]]]:

@@ -54,7 +54,7 @@ if TYPE_CHECKING:
 Report = Callable[[Step], None]
 
 
-_AGENT_STARTS_NS = 30_000_000_000
+_AGENT_STARTS = 30 * SECOND
 """How long an agent may take until it has registered, on a machine that is slow and loaded."""
 
 
@@ -510,7 +510,7 @@ class Pods:
 
     def _is_new(self, uid: str) -> bool:
         record = self._ledger.pod(uid)
-        return record is None or time.time_ns() - record.created_at < _AGENT_STARTS_NS
+        return record is None or time.time_ns() - record.created_at < _AGENT_STARTS
 
     def _is_unlocked(self, uid: str) -> bool:
         """Whether the pod is there and no command works on it, which would start an agent."""
