@@ -7,14 +7,14 @@ import re
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.cluster.world import Cluster, eventually
-from tests.node.image.conftest import Build
-from tests.node.image.registry import Proxy, Registry
+from tests.node.image.conftest import Build, build, proxy, registry
+from tests.node.image.registry import Proxy, Registry, slowly
 
+__all__ = ["build", "proxy", "registry"]
 SIZE = 4 << 20
 POD = """
 apiVersion: v1
@@ -25,33 +25,14 @@ spec: {{containers: [{{name: c, image: "{image}"}}]}}
 
 
 @pytest.fixture
-def slow_image(tmp_path: Path) -> Iterator[str]:
-    """An image whose layer comes piece by piece, and never wholly."""
-    registry, build, ended = Registry(tmp_path / "registry"), Build(), threading.Event()
-    proxy = Proxy(registry)
-
-    def trickle(handler: Any, path: str, body: bytes) -> bool:
-        if "/blobs/" not in path or len(body) < SIZE:
-            return False
-        handler.send_response(200)
-        handler.send_header("Content-Length", str(len(body)))
-        handler.end_headers()
-        for start in range(0, len(body) // 2, len(body) // 400):
-            handler.wfile.write(body[start : start + len(body) // 400])
-            if ended.wait(0.2):
-                return True
-        ended.wait()
-        return True
-
-    try:
-        layer = build.layer(build.entry("file", "f", os.urandom(SIZE)))
-        registry.push(build.layout(tmp_path / "layout", [({}, [layer])]).path, "slow:1")
-        proxy.disturb = trickle
-        yield f"{proxy.host}/slow:1"
-    finally:
-        ended.set()
-        proxy.close()
-        registry.close()
+def slow_image(tmp_path: Path, registry: Registry, proxy: Proxy, build: Build) -> Iterator[str]:
+    """An image whose layer comes piece by piece, and not wholly before the test is over."""
+    ended = threading.Event()
+    layer = build.layer(build.entry("file", "f", os.urandom(SIZE)))
+    registry.push(build.layout(tmp_path / "layout", [({}, [layer])]).path, "slow:1")
+    proxy.disturb = slowly(ended, SIZE, 0.2)
+    yield f"{proxy.host}/slow:1"
+    ended.set()
 
 
 def test_a_pod_says_how_far_its_pull_is_and_goes_at_once(cluster: Cluster, slow_image: str) -> None:

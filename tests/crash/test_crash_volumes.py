@@ -80,7 +80,7 @@ def document(host: Path) -> dict[str, Any]:
         {"name": n, "mountPath": f"/{n}/{sub[n]}" if n in sub else f"/{n}", "subPath": sub.get(n)}
         for n in KINDS
     ]
-    made: dict[str, Any] = {
+    return {
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": {"name": "p"},
@@ -98,7 +98,6 @@ def document(host: Path) -> dict[str, Any]:
             ],
         },
     }
-    return made
 
 
 class Place:
@@ -120,10 +119,10 @@ class Place:
 
     def check(self) -> None:
         """The pod sees its volumes; taken down, only what outlives pods is there."""
-        seen = self.host / "seen"
-        self.ward.until(seen.exists, "the container has seen its volumes")
-        assert seen.read_text() == WANTED
-        seen.unlink()
+        content = self.host / "seen"
+        self.ward.until(content.exists, "the container has seen its volumes")
+        assert content.read_text() == WANTED
+        content.unlink()
 
     def check_gone(self) -> None:
         self.ward.end_agent()
@@ -143,15 +142,15 @@ class Place:
         home = self.ward.home
         subprocess.run(["rm", "-rf", home.claim("default", "data"), self.host.parent], check=True)
 
-    def watch(self, at: str = "") -> None:
+    def watch(self, last: str = "") -> None:
         """From now on this process notes where the room of volumes changes the file system, and
-        dies just before it does so at the place ``at``.
+        dies just before it does so at the place ``last``.
         """
 
         def hook(event: str, arguments: tuple[Any, ...]) -> None:
             if event in CHANGES or (event == "open" and int(arguments[2] or 0) & WRITES):
                 site = _site(event)
-                if site and site == at:
+                if site and site == last:
                     os.kill(os.getpid(), signal.SIGKILL)
                 if site:
                     line = f"{site}\n".encode()
@@ -169,21 +168,21 @@ class Place:
 
 def _site(event: str) -> str:
     """Where in the room of volumes this comes from; "" for the rest of the program."""
-    frame, found = sys._getframe(2), []
+    frame, lines = sys._getframe(2), []
     while frame is not None:
         if frame.f_code.co_filename.startswith(ROOM):
-            found.append(f"{frame.f_code.co_filename[len(ROOM) :]}:{frame.f_lineno}")
+            lines.append(f"{frame.f_code.co_filename[len(ROOM) :]}:{frame.f_lineno}")
         frame = frame.f_back  # type: ignore[assignment]
-    return " ".join([event, *found]) if found else ""
+    return " ".join([event, *lines]) if lines else ""
 
 
 @pytest.fixture
 def place(tmp_path: Path) -> Iterator[Place]:
-    made = Place(tmp_path)
-    before = snapshot(made.ward.home.root)
-    yield made
-    made.check_gone()
-    assert difference(before, snapshot(made.ward.home.root)) == []
+    place = Place(tmp_path)
+    before = snapshot(place.ward.home.root)
+    yield place
+    place.check_gone()
+    assert difference(before, snapshot(place.ward.home.root)) == []
 
 
 def test_a_command_is_killed_at_each_step_of_making_volumes(place: Place) -> None:
@@ -239,6 +238,7 @@ def test_a_command_is_killed_at_each_step_of_removing_volumes(place: Place) -> N
     place.up()
     place.check()
     sites = place.noted(place.down)
+    assert sites
     for site in sites:
         assert ended(child(place.up)) == 0
         place.check()

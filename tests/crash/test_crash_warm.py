@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import random
-import re
 import signal
 import time
 from collections import Counter
@@ -22,7 +21,7 @@ import pytest
 import yaml
 
 from kubelite.testing.host import difference, snapshot
-from tests.e2e.launcher import Launcher
+from tests.e2e.launcher import Answer, Launcher, children, without_times
 from tests.e2e.world import SLOW, TIMEOUT, World, alive, eventually, pod, world
 
 __all__ = ["world"]
@@ -38,10 +37,6 @@ seq -f 'line %.0f' 0 1999
 trap 'exit 0' TERM
 while :; do sleep 0.05; done
 """
-_TIMES = re.compile(rb" +[\d.]+ m?s\b|10\.\d+\.\d+\.\d+")
-"""What differs from one run to the next of all that commands say: times and addresses."""
-
-Answer = tuple[int, bytes, bytes]
 
 
 class Struck(NamedTuple):
@@ -93,12 +88,10 @@ class Ward:
 
     def ready(self) -> bool:
         """Whether the container runs and has said all that it says when it starts."""
-        said = self.launcher.run("pod", "logs", "p", env=self.launcher.cold)
-        return said == (0, LINES, b"")
+        return self.launcher.run("pod", "logs", "p", env=self.launcher.cold) == (0, LINES, b"")
 
     def run(self, name: str) -> Answer:
-        answer = self.launcher.run(*self.lines()[name])
-        return answer[0], *(_TIMES.sub(b"", text) for text in answer[1:])  # type: ignore[return-value]
+        return without_times(self.launcher.run(*self.lines()[name]))
 
     def strike(self, name: str, what: str, late: float) -> Struck:
         """The command with one of the three killed ``late`` seconds after its start."""
@@ -107,15 +100,15 @@ class Ward:
         warm = self.launcher.answering()
         process = self.launcher.start(*self.lines()[name], stdin=-3, stdout=-1, stderr=-1)
         time.sleep(late)
-        below = _children(warm)
+        below = children(warm)
         victims = {LAUNCHER: [process.pid], WARM: [warm], COMMAND: below}[what]
         hit = process.poll() is None and all(_kill(victim) for victim in victims)
         out, err = process.communicate(timeout=TIMEOUT)
-        ours = [child for child in {*below, *_children(warm)} if what == LAUNCHER]
+        ours = [child for child in {*below, *children(warm)} if what == LAUNCHER]
         eventually(lambda: not any(map(alive, ours)), "the command ends with its launcher")
         if what == WARM and self.launcher.warm is not None:
             self.launcher.warm.poll()
-        answer = process.returncode, _TIMES.sub(b"", out), _TIMES.sub(b"", err)
+        answer = without_times((process.returncode, out, err))
         return Struck(hit and bool(victims), answer)
 
     def settle(self, name: str, struck: Struck, expected: Answer) -> None:
@@ -175,16 +168,8 @@ def _kill(pid: int) -> bool:
     return True
 
 
-def _children(pid: int) -> list[int]:
-    try:
-        return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-    except OSError:
-        return []
-
-
 @pytest.fixture
 def ward(tmp_path: Path, world: World) -> Iterator[Ward]:
-    (tmp_path / "bin").mkdir()
     launcher = Launcher(tmp_path / "bin", world)
     yield Ward(launcher, world, tmp_path)
     launcher.stop_warm()

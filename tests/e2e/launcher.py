@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import signal
 import socket
@@ -11,11 +12,17 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from kubelite.cli.warm.server import DIRECTORY
 from tests.e2e.world import TIMEOUT, World, eventually
 
 TREE = Path(__file__).resolve().parents[2]
+_RUN_BY_RUN = re.compile(rb" +[\d.]+ m?s\b|10\.\d+\.\d+\.\d+")
+"""Times and addresses, which no two runs share."""
+
+Answer = tuple[int, bytes, bytes]
+"""The exit code of a command, and what it wrote to its stdout and its stderr."""
 
 
 class Launcher:
@@ -24,6 +31,7 @@ class Launcher:
     """
 
     def __init__(self, folder: Path, world: World) -> None:
+        folder.mkdir()
         self.path = folder / "kubelite"
         (built,) = (TREE / "build" / "launcher").glob(f"{os.uname().machine}/kubelite")
         shutil.copy(built, self.path)
@@ -74,10 +82,12 @@ class Launcher:
         time.sleep(0.05)
         return pids
 
-    def start(self, *args: str, **options: object) -> subprocess.Popen[bytes]:
-        return subprocess.Popen([self.path, *args], **{"env": self.env, **options})  # type: ignore[call-overload]
+    def start(
+        self, *args: str, env: dict[str, str] | None = None, **options: Any
+    ) -> subprocess.Popen[bytes]:
+        return subprocess.Popen([self.path, *args], env=env or self.env, **options)
 
-    def run(self, *args: str, **options: object) -> tuple[int, bytes, bytes]:
+    def run(self, *args: str, **options: Any) -> Answer:
         process = self.start(*args, stdin=subprocess.DEVNULL, stdout=-1, stderr=-1, **options)
         out, err = process.communicate(timeout=TIMEOUT)
         return process.returncode, out, err
@@ -85,8 +95,18 @@ class Launcher:
     def children(self) -> list[int]:
         """The commands that the warm process runs."""
         assert self.warm is not None
-        pid = self.warm.pid
-        return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+        return children(self.warm.pid)
+
+
+def without_times(answer: Answer) -> Answer:
+    """An answer without what differs from one run to the next: times and addresses."""
+    code, out, err = answer
+    return code, _RUN_BY_RUN.sub(b"", out), _RUN_BY_RUN.sub(b"", err)
+
+
+def children(pid: int) -> list[int]:
+    """Those of a process's main thread; none once it has ended."""
+    return list(map(int, _bytes_of(Path(f"/proc/{pid}/task/{pid}/children")).split()))
 
 
 def _bytes_of(path: Path) -> bytes:

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TypeVar
 
@@ -16,10 +15,11 @@ from kubelite.cli.main import COMMANDS
 from tests.cli.successes import ELSEWHERE, LOCAL, OF_A_CLUSTER, OF_A_REGISTRY, succeed
 from tests.cli.terminal import STYLES, Transcript, run
 from tests.e2e.world import World, world
+from tests.node.image.conftest import registry
 from tests.node.image.registry import Registry
 from tests.rootfs import make_root
 
-__all__ = ["world"]
+__all__ = ["registry", "world"]
 
 T = TypeVar("T")
 WEB = """
@@ -193,13 +193,6 @@ def test_successes(style: str, world: World, files: Path) -> None:
     options, root, sh = STYLES[style], str(world.root), str(shutil.which("sh"))
     for shown in succeed(options, LOCAL, root, str(files), sh=sh):
         check(shown, style)
-
-
-@pytest.fixture(scope="module")
-def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
-    registry = Registry(tmp_path_factory.mktemp("registry"))
-    yield registry
-    registry.close()
 
 
 @pytest.mark.parametrize("style", [style for style in STYLES if style != "LC_ALL=C"])

@@ -41,11 +41,11 @@ def podman() -> Iterator[Podman]:
         pytest.skip("no podman on this machine")
     # podman takes no long paths.
     with tempfile.TemporaryDirectory(prefix="kubelite-") as directory:
-        made = Podman(Path(directory))
+        podman = Podman(Path(directory))
         try:
-            yield made
+            yield podman
         finally:
-            made.close()
+            podman.close()
 
 
 def test_an_image_of_podman_is_copied_and_runs(

@@ -4,12 +4,14 @@ ends in between.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import pty
-import re
 import shlex
 import signal
+import struct
 import subprocess
+import termios
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +19,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.e2e.launcher import TREE, Launcher
+from tests.e2e.launcher import TREE, Answer, Launcher, without_times
 from tests.e2e.world import SLEEP, SLOW, TIMEOUT, World, alive, eventually, pod, world
 
 __all__ = ["world"]
@@ -25,11 +27,9 @@ __all__ = ["world"]
 
 @pytest.fixture
 def launcher(tmp_path: Path, world: World) -> Iterator[Launcher]:
-    folder = tmp_path / "bin"
-    folder.mkdir()
-    made = Launcher(folder, world)
-    yield made
-    made.stop_warm()
+    launcher = Launcher(tmp_path / "bin", world)
+    yield launcher
+    launcher.stop_warm()
 
 
 @pytest.fixture
@@ -96,19 +96,16 @@ CHANGES = [
     "image tag nothing other",
     "pod up missing.yaml",
 ]
-_RUN_BY_RUN = re.compile(rb" +[\d.]+ m?s\b|10\.\d+\.\d+\.\d+")
-"""Times and addresses, which no two runs share."""
 
 
 def test_every_change_answers_the_same_to_the_last_byte(running: Launcher, tmp_path: Path) -> None:
     (tmp_path / "q.yaml").write_text(yaml.safe_dump(pod(SLEEP, name="q")))
 
-    def story(env: dict[str, str]) -> list[tuple[str, int, bytes, bytes]]:
-        answers = []
-        for line in CHANGES:
-            code, out, err = running.run(*shlex.split(line), cwd=tmp_path, env=env)
-            answers.append((line, code, _RUN_BY_RUN.sub(b"", out), _RUN_BY_RUN.sub(b"", err)))
-        return answers
+    def story(env: dict[str, str]) -> list[tuple[str, Answer]]:
+        return [
+            (line, without_times(running.run(*shlex.split(line), cwd=tmp_path, env=env)))
+            for line in CHANGES
+        ]
 
     assert running.warm is not None
     place = Path(f"/proc/{running.warm.pid}")
@@ -238,10 +235,6 @@ def has_ended_for(running: Launcher, *command: str) -> bool:
 
 def test_a_terminal_has_its_size_and_its_answers(running: Launcher) -> None:
     reader, terminal = pty.openpty()
-    import fcntl
-    import struct
-    import termios
-
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 33, 77, 0, 0))
     process = running.start(
         *("pod", "exec", "-it", "p", "--", "stty", "size"),

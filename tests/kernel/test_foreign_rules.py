@@ -12,21 +12,19 @@ from pathlib import Path
 
 import pytest
 
-from kubelite.core import native
-from kubelite.node.network import firewall_check, ipam, names, nftables
+from kubelite.node.network import firewall_check, names, nftables
 from kubelite.node.network.families import IPV4, IPV6, Family
 from kubelite.node.network.pod import PodNetwork
 from kubelite.node.proxy.proxy import ServiceProxy
 from kubelite.node.proxy.services import Endpoint, Frontend
 from kubelite.testing.netns import NetworkNamespace
+from tests.testing.uplink import NEIGHBOUR, UPLINK, UPPER, add_uplink, make_neighbour, outer
 
 if os.geteuid() != 0:
     pytest.skip("network namespaces need root", allow_module_level=True)
 
 Places = dict[str, tuple[NetworkNamespace, tuple[str, ...]]]
-UPPER = bytes.fromhex("20010db80000000000000000")
-"""Of IPv6 addresses outside; the rest is that of the IPv4 address."""
-UPLINK, NEIGHBOUR, KEY, PORT = "192.0.2.1", "192.0.2.9", "0c1d2e3f", 443
+KEY, PORT = "0c1d2e3f", 443
 BRIDGE = names.bridge(KEY)
 TIMEOUT = 0.5
 OUT, BETWEEN, IN = "from pods to other machines", "from pod to pod", "from pods to this machine"
@@ -142,20 +140,24 @@ IPV6_CASES = {
 @pytest.fixture
 def host() -> Iterator[NetworkNamespace]:
     with NetworkNamespace() as space, space.inside():
-        native.net_bridge("up0", ipam.number(UPLINK), 24, UPPER)
-        subprocess.run(["ip", "route", "add", "default", "via", NEIGHBOUR], check=True)
+        add_uplink(NEIGHBOUR, upper=UPPER)
         yield space
 
 
 @pytest.fixture
-def pods(host: NetworkNamespace, tmp_path: Path) -> Iterator[Places]:
+def neighbour(host: NetworkNamespace) -> Iterator[NetworkNamespace]:
+    with make_neighbour(upper=UPPER) as space:
+        yield space
+
+
+@pytest.fixture
+def pods(host: NetworkNamespace, neighbour: NetworkNamespace, tmp_path: Path) -> Iterator[Places]:
     """Namespaces that listen, and their addresses: two pods, the host, a neighbour."""
     network = PodNetwork(str(tmp_path), KEY, str(tmp_path / "lock"))
-    places = {"host": (host, (UPLINK, outer(UPLINK)))}
-    neighbour = NetworkNamespace()
-    ends = (ipam.number(NEIGHBOUR), 24, ipam.number(UPLINK))
-    native.net_attach(neighbour.fd, "up0", "up0-1", "eth0", *ends, UPPER)
-    places["neighbour"] = neighbour, (NEIGHBOUR, outer(NEIGHBOUR))
+    places = {
+        "host": (host, (UPLINK, outer(UPLINK))),
+        "neighbour": (neighbour, (NEIGHBOUR, outer(NEIGHBOUR))),
+    }
     for name in ("one", "other"):
         space = NetworkNamespace(loopback=False)
         lease = network.prepare(name, f"default/{name}", dual_stack=True)
@@ -170,11 +172,6 @@ def pods(host: NetworkNamespace, tmp_path: Path) -> Iterator[Places]:
     for listener in listeners:
         listener.close()
     network.remove_all()
-
-
-def outer(address: str) -> str:
-    """The IPv6 address outside that goes with an IPv4 address."""
-    return socket.inet_ntop(socket.AF_INET6, UPPER + socket.inet_aton(address))
 
 
 def reaches(pods: Places, target: str, family: Family = IPV4) -> bool:

@@ -29,11 +29,10 @@ from kubelite.node.network.pod import Lease, PodNetwork
 from kubelite.node.network.ports import HostPort
 from kubelite.testing.host import difference, network_snapshot
 from kubelite.testing.netns import NetworkNamespace
+from tests.testing.uplink import FORWARDING, NEIGHBOUR, UPLINK, make_host, make_neighbour
 
-UPLINK, NEIGHBOUR = "192.0.2.1", "192.0.2.9"
 WEB = HostPort(host_port=8080, container_port=80)
 TIMEOUT = 5
-FORWARDING = Path("/proc/sys/net/ipv4/ip_forward")
 
 if os.geteuid() != 0:
     pytest.skip("network namespaces need root", allow_module_level=True)
@@ -54,26 +53,14 @@ class Pod:
 
 @pytest.fixture
 def host() -> Iterator[NetworkNamespace]:
-    """The host of a test, with an address that is not its loopback's; as it was when the test is
-    over.
-    """
-    with NetworkNamespace() as space, space.inside():
-        FORWARDING.write_text("0")  # a new namespace has what the machine has at this moment
-        native.net_bridge("up0", ipam.number(UPLINK), 24)
-        before = network_snapshot()
+    with make_host() as space:
         yield space
-        assert difference(before, network_snapshot()) == []
 
 
 @pytest.fixture
 def outside(host: NetworkNamespace) -> Iterator[NetworkNamespace]:
-    """Another machine on the host's uplink."""
-    with NetworkNamespace() as space:
-        native.net_attach(
-            space.fd, "up0", "up0-1", "eth0", ipam.number(NEIGHBOUR), 24, ipam.number(UPLINK)
-        )
+    with make_neighbour() as space:
         yield space
-        native.net_delete("up0-1")
 
 
 @pytest.fixture
@@ -761,5 +748,6 @@ def neighbours(family: str) -> list[str]:
 
 def test_the_lock_is_free_when_a_call_has_come_back(network: PodNetwork, tmp_path: Path) -> None:
     network.prepare("a", "default/a")
-    with FileLock(str(tmp_path / "0a1b2c3d" / "lock"), timeout=0):
+    lock = tmp_path / "0a1b2c3d" / "lock"
+    with FileLock(str(lock), timeout=0, may_create=lambda: False):
         pass

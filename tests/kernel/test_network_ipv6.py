@@ -17,19 +17,21 @@ from kubelite.node.network.ports import HostPort
 from kubelite.testing.host import difference, network_snapshot
 from kubelite.testing.netns import NetworkNamespace
 from tests.kernel.test_network import TIMEOUT, held_leases, numbers
+from tests.testing.uplink import (
+    FORWARDING6,
+    NEIGHBOUR,
+    UPLINK,
+    UPPER,
+    make_host,
+    make_neighbour,
+    outer,
+)
 
 KEY = "0a1b2c3f"
-UPPER = bytes.fromhex("20010db80000000000000000")
-"""Of addresses outside; the rest is that of the IPv4 address."""
-UPLINK, NEIGHBOUR, FAR = "192.0.2.1", "192.0.2.9", "198.51.100.9"
+FAR, GATEWAY_OF_FAR = "198.51.100.9", "198.51.100.1"
 CONF = Path("/proc/sys/net/ipv6/conf")
-FORWARDING, OFF = CONF / "all/forwarding", CONF / "default/disable_ipv6"
+OFF = CONF / "default/disable_ipv6"
 WEB = HostPort(host_port=8080, container_port=80)
-
-
-def outer(address: str) -> str:
-    """The IPv6 address outside that goes with an IPv4 address."""
-    return socket.inet_ntop(socket.AF_INET6, UPPER + socket.inet_aton(address))
 
 
 class Pod:
@@ -43,22 +45,14 @@ class Pod:
 
 @pytest.fixture
 def host() -> Iterator[NetworkNamespace]:
-    with NetworkNamespace() as space, space.inside():
-        FORWARDING.write_text("0")  # a new namespace may have what the machine has
-        native.net_bridge("up0", ipam.number(UPLINK), 24, UPPER)
-        before = network_snapshot()
+    with make_host(upper=UPPER) as space:
         yield space
-        assert difference(before, network_snapshot()) == []
 
 
 @pytest.fixture
 def outside(host: NetworkNamespace) -> Iterator[NetworkNamespace]:
-    """Another machine on the host's uplink."""
-    with NetworkNamespace() as space:
-        ends = (ipam.number(NEIGHBOUR), 24, ipam.number(UPLINK))
-        native.net_attach(space.fd, "up0", "up0-1", "eth0", *ends, UPPER)
+    with make_neighbour(upper=UPPER) as space:
         yield space
-        native.net_delete("up0-1")
 
 
 @pytest.fixture
@@ -125,9 +119,9 @@ def test_the_host_still_follows_its_routers_and_is_as_it_was_afterwards(
     before = accepts.read_text()
     accepts.write_text("1")
     Pod(network, "a")
-    assert (FORWARDING.read_text(), accepts.read_text()) == ("1\n", "2\n")
+    assert (FORWARDING6.read_text(), accepts.read_text()) == ("1\n", "2\n")
     network.remove("a")
-    assert (FORWARDING.read_text(), accepts.read_text()) == ("0\n", "1\n")
+    assert (FORWARDING6.read_text(), accepts.read_text()) == ("0\n", "1\n")
     accepts.write_text(before)
 
 
@@ -136,8 +130,8 @@ def test_neighbours_do_not_route_through_this_machine(
     network: PodNetwork, host: NetworkNamespace, outside: NetworkNamespace, was_router: bool
 ) -> None:
     """Unless it was a router before."""
-    FORWARDING.write_text(str(int(was_router)))
-    gateway = ipam.number("198.51.100.1")
+    FORWARDING6.write_text(str(int(was_router)))
+    gateway = ipam.number(GATEWAY_OF_FAR)
     native.net_bridge("up1", gateway, 24, UPPER)
     try:
         with NetworkNamespace() as far:
@@ -148,11 +142,11 @@ def test_neighbours_do_not_route_through_this_machine(
             except OSError:
                 passed = False
             assert passed == was_router
-            assert reach(pod.space, far, outer(FAR)) == outer("198.51.100.1")
+            assert reach(pod.space, far, outer(FAR)) == outer(GATEWAY_OF_FAR)
     finally:
         network.remove("a")
         native.net_delete("up1")
-        FORWARDING.write_text("0")
+        FORWARDING6.write_text("0")
 
 
 @pytest.mark.parametrize("defended", [True, False])
@@ -182,7 +176,7 @@ def datagram(ends: tuple[str, str], source: str, target: str, port: int) -> byte
     which link-layer addresses are made.
     """
     data = b"by hand!"
-    addresses = b"".join(socket.inet_pton(socket.AF_INET6, each) for each in (source, target))
+    addresses = b"".join(socket.inet_pton(socket.AF_INET6, end) for end in (source, target))
     length = 8 + len(data)
     pseudo = addresses + struct.pack("!II", length, socket.IPPROTO_UDP)
     udp = struct.pack("!HHHH", 40000, port, length, 0) + data
@@ -190,7 +184,7 @@ def datagram(ends: tuple[str, str], source: str, target: str, port: int) -> byte
     checksum = ~(sum(words) % 0xFFFF) & 0xFFFF
     udp = udp[:6] + struct.pack("!H", checksum) + udp[8:]
     head = struct.pack("!IHBB", 6 << 28, length, socket.IPPROTO_UDP, 64) + addresses
-    link = b"".join(b"\x02\x6b" + socket.inet_aton(each) for each in reversed(ends))
+    link = b"".join(b"\x02\x6b" + socket.inet_aton(end) for end in reversed(ends))
     return link + struct.pack("!H", 0x86DD) + head + udp
 
 

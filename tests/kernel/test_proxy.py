@@ -13,8 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from kubelite.core import native
-from kubelite.node.network import announcements, ipam, names, netlink, nftables
+from kubelite.node.network import announcements, names, netlink, nftables
 from kubelite.node.network.families import FAMILIES, IPV6
 from kubelite.node.network.pod import PodNetwork
 from kubelite.node.proxy import netfilter
@@ -22,11 +21,12 @@ from kubelite.node.proxy.proxy import ServiceProxy
 from kubelite.node.proxy.services import Endpoint, Frontend
 from kubelite.testing.host import difference, network_snapshot
 from kubelite.testing.netns import NetworkNamespace
+from tests.testing.uplink import NEIGHBOUR, UPLINK, make_host, make_neighbour
 
 if os.geteuid() != 0:
     pytest.skip("network namespaces need root", allow_module_level=True)
 
-UPLINK, NEIGHBOUR, VIP = "192.0.2.1", "192.0.2.9", "10.96.0.10"
+VIP = "10.96.0.10"
 POOL = "192.0.2.77"
 VIP6 = "fd00:10:96::10"
 KEY, TABLE = "0a1b2c3d", "kubelite-test-services"
@@ -94,22 +94,14 @@ def ask(client: NetworkNamespace, address: str, port: int, source_port: int = 0)
 
 @pytest.fixture
 def host() -> Iterator[NetworkNamespace]:
-    with NetworkNamespace() as space, space.inside():
-        native.net_bridge("up0", ipam.number(UPLINK), 24)
-        subprocess.run(["ip", "route", "add", "default", "via", NEIGHBOUR], check=True)
-        before = network_snapshot()
+    with make_host(NEIGHBOUR) as space:
         yield space
-        assert difference(before, network_snapshot()) == []
 
 
 @pytest.fixture
 def outside(host: NetworkNamespace) -> Iterator[NetworkNamespace]:
-    with NetworkNamespace() as space:
-        native.net_attach(
-            space.fd, "up0", "up0-1", "eth0", ipam.number(NEIGHBOUR), 24, ipam.number(UPLINK)
-        )
+    with make_neighbour() as space:
         yield space
-        native.net_delete("up0-1")
 
 
 @pytest.fixture

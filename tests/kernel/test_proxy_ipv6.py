@@ -36,12 +36,12 @@ def proxy(host) -> Iterator[ServiceProxy]:  # noqa: F811
     assert not nftables.has_table(TABLE, IPV6.nft)
 
 
-def endpoints(*backends: Backend) -> tuple[Endpoint, ...]:  # noqa: F811
-    return tuple(Endpoint(backend.ipv6, 8080) for backend in backends)
+def endpoints(*pods: Backend) -> tuple[Endpoint, ...]:
+    return tuple(Endpoint(pod.ipv6, 8080) for pod in pods)
 
 
-def serve(proxy: ServiceProxy, backends: list[Backend], *served: Frontend) -> set[Endpoint]:  # noqa: F811
-    return proxy.apply({WEB: served}, [backend.ipv6 for backend in backends])
+def serve(proxy: ServiceProxy, pods: list[Backend], *served: Frontend) -> set[Endpoint]:
+    return proxy.apply({WEB: served}, [pod.ipv6 for pod in pods])
 
 
 def test_connections_are_spread_and_keep_their_source(proxy, backends, host):  # noqa: F811

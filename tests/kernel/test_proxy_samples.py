@@ -7,7 +7,6 @@ from __future__ import annotations
 import ipaddress
 import os
 import socket
-import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -16,8 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kubelite.core import native
-from kubelite.node.network import ipam, nftables
+from kubelite.node.network import nftables
 from kubelite.node.network.families import FAMILIES, IPV4, Family
 from kubelite.node.network.pod import PodNetwork
 from kubelite.node.proxy.proxy import ServiceProxy
@@ -25,6 +23,7 @@ from kubelite.node.proxy.services import Node, frontends
 from kubelite.testing.netns import NetworkNamespace
 from tests.kernel.test_proxy import Backend
 from tests.node.proxy import test_proxy_model as model
+from tests.testing import uplink
 
 if os.geteuid() != 0:
     pytest.skip("network namespaces need root", allow_module_level=True)
@@ -51,9 +50,7 @@ class Machine:
 
 def outer(address: str, family: Family) -> str:
     """An address outside, or the one that goes with it."""
-    if family is IPV4:
-        return address
-    return socket.inet_ntop(socket.AF_INET6, UPPER + socket.inet_aton(address))
+    return address if family is IPV4 else uplink.outer(address, UPPER)
 
 
 @pytest.fixture(scope="module")
@@ -62,18 +59,14 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     with ExitStack() as stack:
         host = stack.enter_context(NetworkNamespace())
         stack.enter_context(host.inside())
-        native.net_bridge("up0", ipam.number(UPLINK), 24, UPPER)
-        for family in FAMILIES:
-            gateway = outer(NEIGHBOUR, family)
-            subprocess.run(["ip", "route", "add", "default", "via", gateway], check=True)
-        outside = stack.enter_context(NetworkNamespace())
-        ends = (ipam.number(NEIGHBOUR), 24, ipam.number(UPLINK))
-        native.net_attach(outside.fd, "up0", "up0-1", "eth0", *ends, UPPER)
+        gateways = (outer(NEIGHBOUR, family) for family in FAMILIES)
+        uplink.add_uplink(*gateways, address=UPLINK, upper=UPPER)
+        outside = stack.enter_context(uplink.make_neighbour(NEIGHBOUR, UPLINK, UPPER))
         pods = PodNetwork(str(run), KEY, str(Path(run) / "lock"))
         stack.callback(pods.remove_all)
-        made = Machine(pods, host, outside)
-        stack.callback(made.close)
-        yield made
+        machine = Machine(pods, host, outside)
+        stack.callback(machine.close)
+        yield machine
 
 
 def answer(client: NetworkNamespace, address: str, port: int, timeout: float) -> tuple[str, str]:
@@ -94,7 +87,7 @@ def check(machine: Machine, call: model.Call, fate: model.Fate, family: Family, 
     number = model.NODE_PORT if call.target == "node" else model.PORT
     is_node = call.target == "node"
     address = outer(UPLINK, family) if is_node else model.ADDRESSES[family][call.target]
-    numbers = {int(ipaddress.ip_address(each)) & 0xFF for each in fate.endpoints}
+    numbers = {int(ipaddress.ip_address(endpoint)) & 0xFF for endpoint in fate.endpoints}
     wanted = set(map(str, numbers)) or {fate.verdict}
     for client in machine.inside if call.is_inside else (machine.outside,):
         seen: set[str] = set()
@@ -126,12 +119,12 @@ def test_who_answers_is_whom_the_model_lets_answer(machine: Machine, family: Fam
     @given(model.SPECS, endpoint_lists)
     def sample(spec, endpoints):
         service, slices = model.objects(spec, endpoints)
-        for each in slices:
-            for backend, endpoint in zip(machine.backends, each["endpoints"], strict=False):
+        for slice_ in slices:
+            for backend, endpoint in zip(machine.backends, slice_["endpoints"], strict=False):
                 endpoint["addresses"] = [backend.address, backend.ipv6]
-        found = frontends(service, slices, Node(model.HERE, model.ZONE), family)
+        served = frontends(service, slices, Node(model.HERE, model.ZONE), family)
         own = [family.of([b.address, b.ipv6])[0] for b in machine.backends]
-        proxy.apply({WEB: found}, own)
+        proxy.apply({WEB: served}, own)
         for call in model.CALLS:
             fate = model.expected(call, spec, endpoints, family)
             sticks = spec["sessionAffinity"] == "ClientIP"

@@ -16,7 +16,7 @@ from kubelite.testing.fixtures import namespace_of_test
 from kubelite.testing.kube import Kube, has_condition, is_rolled_out
 from kubelite.testing.pod_status import PodScript
 from tests.control.debian import kubectl_of
-from tests.testing.widgets import WIDGETS
+from tests.testing.widgets import WIDGETS, define
 
 pytest_plugins = ["kubelite.testing.fixtures", "pytester"]
 
@@ -159,8 +159,7 @@ def test_a_wait_in_vain_says_what_is_there_instead(kube: Kube) -> None:
 
 
 def test_custom_resources_are_known_by_every_name(kube: Kube) -> None:
-    kube.apply(WIDGETS)
-    kube.wait("crd", "widgets.example.com", has_condition("Established"))
+    define(kube, WIDGETS)
     kube.apply("{apiVersion: example.com/v1, kind: Widget, metadata: {name: w}, spec: {size: 1}}")
     for word in ("widgets", "Widget", "wd"):
         assert kube.get(word, "w")["spec"] == {"size": 1}

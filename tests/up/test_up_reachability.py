@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-import subprocess
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -26,20 +25,18 @@ from kubelite.node.network.pod import PodNetwork
 from kubelite.node.network.ports import HostPort
 from kubelite.node.proxy.services import Node
 from kubelite.objects.facts.load_balancers import ANNOUNCED_BY
-from kubelite.testing.host import difference, network_snapshot
 from kubelite.testing.netns import NetworkNamespace
 from kubelite.up.cluster_network import ClusterNetwork, remove_network
 from tests.client.servers import Served, served
+from tests.testing.uplink import NEIGHBOUR, UPLINK, UPPER, make_host, make_neighbour, outer
 from tests.up import sctp
 
 if os.geteuid() != 0:
     pytest.skip("network namespaces need root", allow_module_level=True)
 
-UPLINK, NEIGHBOUR, POOL, VIP = "192.0.2.1", "192.0.2.9", "192.0.2.77", "10.96.0.77"
-UPPER = bytes.fromhex("20010db80000000000000000")
-"""Of IPv6 addresses on the uplink; the rest is that of the IPv4 address."""
-UPLINK6, NEIGHBOUR6, POOL6 = "2001:db8::c000:201", "2001:db8::c000:209", "2001:db8:77::77"
-VIP6 = "fd00:10:96::77"
+UPLINK6, NEIGHBOUR6 = outer(UPLINK), outer(NEIGHBOUR)
+POOL, POOL6 = "192.0.2.77", "2001:db8:77::77"
+VIP, VIP6 = "10.96.0.77", "fd00:10:96::77"
 KEY = "0b1c2d3e"
 SERVICE_CIDRS = GroupVersionResource("networking.k8s.io", "v1", "servicecidrs")
 PROTOCOLS = ("tcp", "udp", "sctp")
@@ -192,22 +189,14 @@ class Machine:
 
 @pytest.fixture
 def host() -> Iterator[NetworkNamespace]:
-    with NetworkNamespace() as space, space.inside():
-        native.net_bridge("up0", ipam.number(UPLINK), 24, UPPER)
-        for gateway in (NEIGHBOUR, NEIGHBOUR6):
-            subprocess.run(["ip", "route", "add", "default", "via", gateway], check=True)
-        before = network_snapshot()
+    with make_host(NEIGHBOUR, NEIGHBOUR6, upper=UPPER) as space:
         yield space
-        assert difference(before, network_snapshot()) == []
 
 
 @pytest.fixture
 def outside(host: NetworkNamespace) -> Iterator[NetworkNamespace]:
-    with NetworkNamespace() as space:
-        ends = (ipam.number(NEIGHBOUR), 24, ipam.number(UPLINK))
-        native.net_attach(space.fd, "up0", "up0-1", "eth0", *ends, UPPER)
+    with make_neighbour(upper=UPPER) as space:
         yield space
-        native.net_delete("up0-1")
 
 
 @asynccontextmanager

@@ -11,7 +11,8 @@ import pytest
 from kubelite.client.resources import GroupVersionResource
 from kubelite.testing.cluster import Cluster, run_cluster
 from kubelite.testing.kube import Kube, has_condition
-from tests.testing.widgets import WIDGETS
+from tests.control.controllers.plain import reference
+from tests.testing.widgets import WIDGETS, define, definition
 
 pytest_plugins = ["kubelite.testing.fixtures"]
 
@@ -25,32 +26,22 @@ def cluster(cluster_keys: Path) -> Iterator[Cluster]:
 @pytest.fixture
 def kube(kube: Kube) -> Kube:
     """With the definition."""
-    kube.apply(WIDGETS)
-    kube.wait("crd", "widgets.example.com", has_condition("Established"))
+    define(kube, WIDGETS)
     return kube
 
 
-def made(kube: Kube, kind: str, name: str, *owners: Any, **metadata: Any) -> dict[str, Any]:
+def create(kube: Kube, kind: str, name: str, *owners: Any, **metadata: Any) -> dict[str, Any]:
     api_version = "v1" if kind == "ConfigMap" else "example.com/v1"
-    references = [
-        {
-            "apiVersion": owner["apiVersion"],
-            "kind": owner["kind"],
-            "name": owner["metadata"]["name"],
-            "uid": owner["metadata"]["uid"],
-            "blockOwnerDeletion": True,
-        }
-        for owner in owners
-    ]
+    references = [{**reference(owner), "controller": False} for owner in owners]
     metadata |= {"name": name, "ownerReferences": references}
     (obj,) = kube.apply({"apiVersion": api_version, "kind": kind, "metadata": metadata})
     return obj
 
 
 def test_dependents_of_a_custom_resource_go_with_it(kube: Kube) -> None:
-    owner = made(kube, "Widget", "owner")
-    made(kube, "ConfigMap", "dependent", owner)
-    made(kube, "Widget", "custom", owner)
+    owner = create(kube, "Widget", "owner")
+    create(kube, "ConfigMap", "dependent", owner)
+    create(kube, "Widget", "custom", owner)
     kube.cluster.settle()
     kube.delete("widget", "owner")
     kube.wait_gone("configmap", "dependent")
@@ -58,15 +49,15 @@ def test_dependents_of_a_custom_resource_go_with_it(kube: Kube) -> None:
 
 
 def test_a_custom_resource_goes_with_its_owner(kube: Kube) -> None:
-    owner = made(kube, "ConfigMap", "owner")
-    made(kube, "Widget", "dependent", owner)
+    owner = create(kube, "ConfigMap", "owner")
+    create(kube, "Widget", "dependent", owner)
     kube.delete("configmap", "owner")
     kube.wait_gone("widget", "dependent")
 
 
 def test_one_that_is_deleted_in_the_foreground_waits_for_its_dependents(kube: Kube) -> None:
-    owner = made(kube, "Widget", "owner")
-    made(kube, "ConfigMap", "held", owner, finalizers=["example.com/hold"])
+    owner = create(kube, "Widget", "owner")
+    create(kube, "ConfigMap", "held", owner, finalizers=["example.com/hold"])
     kube.delete("widget", "owner", "Foreground")
     kube.wait("configmap", "held", lambda held: held["metadata"]["deletionTimestamp"])
     kube.cluster.settle()
@@ -76,8 +67,8 @@ def test_one_that_is_deleted_in_the_foreground_waits_for_its_dependents(kube: Ku
 
 
 def test_orphans_forget_it(kube: Kube) -> None:
-    owner = made(kube, "Widget", "owner")
-    made(kube, "ConfigMap", "orphan", owner)
+    owner = create(kube, "Widget", "owner")
+    create(kube, "ConfigMap", "orphan", owner)
     kube.cluster.settle()
     kube.delete("widget", "owner", "Orphan")
     kube.wait_gone("widget", "owner")
@@ -91,10 +82,9 @@ def test_a_kind_that_is_defined_again_is_followed_again(kube: Kube) -> None:
     kube.cluster.settle()
     resource = GroupVersionResource("example.com", "v1", "widgets")
     assert resource not in followed(kube)
-    kube.apply(WIDGETS)
-    kube.wait("crd", "widgets.example.com", has_condition("Established"))
-    owner = made(kube, "Widget", "owner")
-    made(kube, "ConfigMap", "dependent", owner)
+    define(kube, WIDGETS)
+    owner = create(kube, "Widget", "owner")
+    create(kube, "ConfigMap", "dependent", owner)
     assert resource in followed(kube)
     kube.delete("widget", "owner")
     kube.wait_gone("configmap", "dependent")
@@ -105,29 +95,14 @@ def followed(kube: Kube) -> set[GroupVersionResource]:
     return set(kube.cluster._plane.controllers._view._known)
 
 
-FLEETS = """
-apiVersion: apiextensions.k8s.io/v1
-kind: CustomResourceDefinition
-metadata: {name: fleets.example.com}
-spec:
-  group: example.com
-  scope: Namespaced
-  names: {plural: fleets, singular: fleet, kind: Fleet, listKind: FleetList}
-  versions:
-  - name: v1
-    served: true
-    storage: true
-    schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}
-    subresources: {scale: {specReplicasPath: .spec.replicas, statusReplicasPath: .status.replicas}}
-"""
+SCALE = {"specReplicasPath": ".spec.replicas", "statusReplicasPath": ".status.replicas"}
+FLEETS = definition("Fleet", subresources={"scale": SCALE})
 
 
 def guarded_pods(kube: Kube, owner: dict[str, Any], **budget: Any) -> None:
     """Two ready pods that a custom resource controls, and a budget for them."""
-    reference = {"apiVersion": owner["apiVersion"], "kind": owner["kind"], "controller": True}
-    reference |= {"name": owner["metadata"]["name"], "uid": owner["metadata"]["uid"]}
     for name in "ab":
-        metadata = {"name": name, "labels": {"app": "x"}, "ownerReferences": [reference]}
+        metadata = {"name": name, "labels": {"app": "x"}, "ownerReferences": [reference(owner)]}
         spec = {"containers": [{"name": "c", "image": "img:1"}]}
         kube.apply({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec})
         kube.wait("pod", name, has_condition("Ready"))
@@ -137,8 +112,7 @@ def guarded_pods(kube: Kube, owner: dict[str, Any], **budget: Any) -> None:
 
 
 def test_a_budget_asks_a_custom_resource_how_many_pods_it_wants(kube: Kube) -> None:
-    kube.apply(FLEETS)
-    kube.wait("crd", "fleets.example.com", has_condition("Established"))
+    define(kube, FLEETS)
     body = {"apiVersion": "example.com/v1", "kind": "Fleet", "metadata": {"name": "f"}}
     (fleet,) = kube.apply({**body, "spec": {"replicas": 3}})
     guarded_pods(kube, fleet, maxUnavailable=2)
@@ -149,7 +123,7 @@ def test_a_budget_asks_a_custom_resource_how_many_pods_it_wants(kube: Kube) -> N
 
 
 def test_a_budget_cannot_count_pods_of_a_kind_without_a_scale(kube: Kube) -> None:
-    guarded_pods(kube, made(kube, "Widget", "w"), minAvailable="50%")
+    guarded_pods(kube, create(kube, "Widget", "w"), minAvailable="50%")
     pdb = kube.wait("pdb", "pdb", has_condition("DisruptionAllowed", "False"))
     (condition,) = pdb["status"]["conditions"]
     assert condition["reason"] == "SyncFailed"

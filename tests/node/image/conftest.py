@@ -8,12 +8,14 @@ import io
 import json
 import os
 import tarfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 
 from kubelite.node.image.oci import this_platform
+from tests.node.image.registry import Proxy, Registry
 
 ARCHITECTURE = this_platform(os.uname().machine).architecture
 MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
@@ -160,6 +162,20 @@ class Outside:
 
     def check(self) -> None:
         assert self.state() == self.before
+
+
+@pytest.fixture(scope="module")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
+    registry = Registry(tmp_path_factory.mktemp("registry"))
+    yield registry
+    registry.close()
+
+
+@pytest.fixture
+def proxy(registry: Registry) -> Iterator[Proxy]:
+    proxy = Proxy(registry)
+    yield proxy
+    proxy.close()
 
 
 @pytest.fixture

@@ -277,6 +277,32 @@ class Proxy:
         self._server.server_close()
 
 
+def slowly(
+    goes_on: threading.Event, size: int, pause: float, patience: float | None = None
+) -> Disturb:
+    """A layer of ``size`` bytes or more comes piece by piece with a pause after each, up to half of
+    it; the rest at once when it ``goes_on``.
+    """
+
+    def disturb(handler: http.server.BaseHTTPRequestHandler, path: str, body: bytes) -> bool:
+        if "/blobs/" not in path or len(body) < size:
+            return False
+        handler.send_response(200)
+        handler.send_header("Content-Length", str(len(body)))
+        handler.end_headers()
+        start, piece = 0, len(body) // 400
+        while start < len(body) // 2:
+            handler.wfile.write(body[start : start + piece])
+            start += piece
+            if goes_on.wait(pause):
+                break
+        assert goes_on.wait(patience)
+        handler.wfile.write(body[start:])
+        return True
+
+    return disturb
+
+
 def docker_config(host: str, user: str, password: str) -> dict:
     auth = base64.b64encode(f"{user}:{password}".encode()).decode()
     return {"auths": {host: {"auth": auth}}}

@@ -33,24 +33,10 @@ from kubelite.node.kubelet.cluster.image_collection import collect
 from kubelite.node.kubelet.decide.image_pulls import must_verify
 from kubelite.node.kubelet.decide.node_config import NodeConfig
 from kubelite.node.runtime.home import Home
-from tests.node.image.registry import Proxy, Registry, docker_config
+from tests.node.image.registry import Registry, docker_config
 
 NO_SETTINGS = Settings()
 BIG = os.urandom(6 << 20)
-
-
-@pytest.fixture(scope="module")
-def registry(tmp_path_factory):
-    registry = Registry(tmp_path_factory.mktemp("registry"))
-    yield registry
-    registry.close()
-
-
-@pytest.fixture
-def proxy(registry):
-    proxy = Proxy(registry)
-    yield proxy
-    proxy.close()
 
 
 @pytest.fixture(autouse=True)

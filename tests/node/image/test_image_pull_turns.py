@@ -9,8 +9,7 @@ import os
 import re
 import socket
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -26,32 +25,19 @@ from kubelite.node.image.source import ImageSource
 from kubelite.node.image.store import ImageStore
 from kubelite.node.kubelet.act.images import ImagePulls, NamedImage
 from kubelite.node.runtime.home import Home
+from tests.e2e.world import eventually
 from tests.node.image.conftest import Build
-from tests.node.image.registry import Proxy, Registry
+from tests.node.image.registry import Proxy, Registry, slowly
 
 SIZE = 3 << 20
 PATIENCE = 60.0
 
 
-@pytest.fixture(scope="module")
-def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
-    registry = Registry(tmp_path_factory.mktemp("registry"))
-    yield registry
-    registry.close()
-
-
-@pytest.fixture
-def proxy(registry: Registry) -> Iterator[Proxy]:
-    proxy = Proxy(registry)
-    yield proxy
-    proxy.close()
-
-
 @pytest.fixture
 def home(tmp_path: Path) -> Home:
-    made = Home(str(tmp_path / "root"))
-    made.make()
-    return made
+    home = Home(str(tmp_path / "root"))
+    home.make()
+    return home
 
 
 @pytest.fixture
@@ -78,9 +64,8 @@ def bring(home: Home, name: str, pulls: ImagePulls) -> str:
 
 def until_asked(proxy: Proxy, pulling: Future[str]) -> None:
     """Waits for the first request of a pull."""
-    while not proxy.requests:
-        assert not pulling.done()
-        time.sleep(0.02)
+    eventually(lambda: proxy.requests or pulling.done(), "a request", PATIENCE)
+    assert proxy.requests
 
 
 def is_layer(handler: Any, body: bytes) -> bool:
@@ -151,37 +136,15 @@ def blob_size(home: Home, path: str) -> int:
     return Path(home.images, "blobs/sha256", digest).stat().st_size
 
 
-def slowly(goes_on: threading.Event) -> Callable[[Any, str, bytes], bool]:
-    """A layer comes in pieces until ``goes_on``, then the rest at once."""
-
-    def disturb(handler: Any, path: str, body: bytes) -> bool:
-        if not is_layer(handler, body):
-            return False
-        handler.send_response(200)
-        handler.send_header("Content-Length", str(len(body)))
-        handler.end_headers()
-        place, piece = 0, len(body) // 400
-        while place < len(body) // 2:
-            handler.wfile.write(body[place : place + piece])
-            place += piece
-            if goes_on.wait(0.1):
-                break
-        assert goes_on.wait(PATIENCE)
-        handler.wfile.write(body[place:])
-        return True
-
-    return disturb
-
-
 def test_a_pull_tells_how_far_it_is(home: Home, proxy: Proxy, push: Any) -> None:
-    shown, told = [], threading.Event()
+    shown, is_shown = [], threading.Event()
 
     def show(image: str, message: str) -> None:
         shown.append((image, message))
         if message:
-            told.set()
+            is_shown.set()
 
-    proxy.disturb = slowly(told)
+    proxy.disturb = slowly(is_shown, SIZE, 0.1, PATIENCE)
     name = f"{proxy.host}/{push('slow')}"
     bring(home, name, ImagePulls(show=show))
     assert shown[0] == (name, "")
@@ -193,13 +156,13 @@ def test_a_pull_that_nobody_wants_any_more_ends_and_its_bytes_stay(
     home: Home, proxy: Proxy, push: Any
 ) -> None:
     """Also one whose registry has stalled; the next one goes on where it ended."""
-    ended, asked = threading.Event(), []
-    proxy.disturb = slowly(ended)
+    ended, questions = threading.Event(), []
+    proxy.disturb = slowly(ended, SIZE, 0.1, PATIENCE)
     name = f"{proxy.host}/{push('unwanted')}"
 
     def is_wanted() -> bool:
-        asked.append(0)
-        return len(asked) < 3
+        questions.append(0)
+        return len(questions) < 3
 
     try:
         with pytest.raises(PullError, match="cancelled"):
@@ -216,7 +179,7 @@ def test_a_pull_that_waits_for_another_ends_when_it_is_not_wanted(
     home: Home, proxy: Proxy, push: Any
 ) -> None:
     goes_on = threading.Event()
-    proxy.disturb = slowly(goes_on)
+    proxy.disturb = slowly(goes_on, SIZE, 0.1, PATIENCE)
     name = f"{proxy.host}/{push('held')}"
     with ThreadPoolExecutor() as pool:
         holder = pool.submit(bring, home, name, ImagePulls())

@@ -41,20 +41,6 @@ NO_SETTINGS = Settings()
 BIG = os.urandom(6 << 20)
 
 
-@pytest.fixture(scope="module")
-def registry(tmp_path_factory):
-    registry = Registry(tmp_path_factory.mktemp("registry"))
-    yield registry
-    registry.close()
-
-
-@pytest.fixture
-def proxy(registry):
-    proxy = Proxy(registry)
-    yield proxy
-    proxy.close()
-
-
 @pytest.fixture(autouse=True)
 def quick_retries(monkeypatch):
     monkeypatch.setattr(connection, "FIRST_DELAY", 0.01)
