@@ -268,9 +268,9 @@ def first_start(words: tuple[str, ...], inputs: Inputs) -> Cost:
         program = (*words, "--runtime", inputs.runtime, *options, inputs.reference, "/usr/bin/true")
         is_hybrid = os.path.ismount("/sys/fs/cgroup/unified")
         return run(*(RUNS_ON_V1 if is_hybrid else ()), *program)
-    made = run(*words, "from", "--pull=never", "--name", "bench", inputs.reference)
-    ran = run(*words, "run", "--isolation", "chroot", "bench", "--", "/usr/bin/true")
-    return made + ran + run(*words, "rm", "bench")
+    creation = run(*words, "from", "--pull=never", "--name", "bench", inputs.reference)
+    execution = run(*words, "run", "--isolation", "chroot", "bench", "--", "/usr/bin/true")
+    return creation + execution + run(*words, "rm", "bench")
 
 
 def storage_driver(name: str, place: Path) -> str:

@@ -144,8 +144,10 @@ def shown_in(style: Style, successes: list[Success]) -> list[Success]:
     """All of them; the first of each verb that prints most where Python starts for each."""
     if not style.starts_python:
         return successes
-    first = {each.verb: each for each in reversed(successes)}
-    return [each for each in successes if each.verb in IN_THE_C_LOCALE and first[each.verb] is each]
+    first: dict[str, Success] = {}
+    for success in successes:
+        first.setdefault(success.verb, success)
+    return [success for verb, success in first.items() if verb in IN_THE_C_LOCALE]
 
 
 def succeed(
@@ -154,7 +156,7 @@ def succeed(
     """Runs command lines one after the other and returns what each showed. Raises AssertionError
     where one fails or shows something else.
     """
-    return [_succeed(style, each, root, cwd, names) for each in shown_in(style, successes)]
+    return [_succeed(style, success, root, cwd, names) for success in shown_in(style, successes)]
 
 
 def _succeed(

@@ -61,12 +61,12 @@ def test_a_service_is_reached_by_name_in_both_families_and_closed_by_a_policy(cl
     ]
     addresses = cluster.get("service", "web")["spec"]["clusterIPs"]
 
-    def asked(family: str) -> list[str]:
+    def answer(family: str) -> list[str]:
         command = ("exec", "client", "--", "python3", "-c", ASK, family)
         return cluster.kubectl(*command, check=False).stdout.split()
 
     for family, address in zip("46", addresses, strict=True):
-        eventually(lambda f=family, a=address: asked(f) == [a, "web"])
+        eventually(lambda f=family, a=address: answer(f) == [a, "web"])
     cluster.apply(DENY)
     for family in "46":
-        eventually(lambda f=family: asked(f) == [])
+        eventually(lambda f=family: answer(f) == [])
