@@ -180,6 +180,15 @@ class Ward:
         # The shims call for another one when it is gone.
         agent_control.stop_agent(self.home)
 
+    def take_down(self) -> None:
+        """Without an agent, in a process of its own; nothing where the pod is gone already. A shim
+        may have called for another agent, which removes the pod before `down` looks for it.
+        """
+        self.end_agent()
+        if self.get() is not None:
+            code = ended(child(lambda: self.verb("down", grace=0)))
+            assert code == 0 or self.get() is None
+
     def agent_died(self) -> int:
         pid, self._agent = self._agent, 0
         return ended(pid)

@@ -71,9 +71,16 @@ def held_by(pid: int) -> Held:
     status = (place / "status").read_text()
     memory = int(re.search(r"RssAnon:\s+(\d+) kB", status)[1]) << 10  # type: ignore[index]
     threads = os.listdir(place / "task")
-    children = [(place / "task" / each / "children").read_text().split() for each in threads]
     descriptors = len(os.listdir(place / "fd"))
-    return Held(descriptors, len(threads), sum(map(len, children)), memory)
+    return Held(descriptors, len(threads), sum(map(_children, (place / "task").iterdir())), memory)
+
+
+def _children(thread: Path) -> int:
+    """How many a thread has; none once it has ended."""
+    try:
+        return len((thread / "children").read_text().split())
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
 
 
 def at_rest(pid: int, before: Held, what: str) -> Held:

@@ -105,9 +105,7 @@ def clean(tmp_path: Path) -> Iterator[list[Ward]]:
 
 
 def check_nothing_left(ward: Ward) -> None:
-    ward.end_agent()
-    if ward.get() is not None:
-        assert ended(child(lambda: ward.verb("down", grace=0))) == 0
+    ward.take_down()
     assert ward.get() is None
     claim = Path(ward.home.claim("default", "data"))
     assert set(claim.parent.glob("*")) - {claim.parent / ".lock"} <= {claim}

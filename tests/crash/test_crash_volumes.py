@@ -125,14 +125,11 @@ class Place:
         content.unlink()
 
     def check_gone(self) -> None:
-        self.ward.end_agent()
-        if self.ward.get() is not None:
-            assert ended(child(self.down)) == 0
+        self.ward.take_down()
         home = self.ward.home
         claim = Path(home.claim("default", "data"))
-        left = [path for name in (home.pods, home.logs, f"{home.run}/pods")
-                for path in Path(name).glob("*")]  # fmt: skip
-        assert not left
+        places = [Path(name) for name in (home.pods, home.logs, f"{home.run}/pods")]
+        self.ward.until(lambda: not any(list(p.glob("*")) for p in places), "nothing is left of it")
         assert set(claim.parent.glob("*")) <= {claim, claim.parent / ".lock"}
         for path in (claim / "file", self.host / "file", self.host / "seen"):
             path.unlink(missing_ok=True)
