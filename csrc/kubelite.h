@@ -88,16 +88,17 @@ int kl_clone_mounts(int fd, kl_error *err);
 int kl_setns(int ns, int type, kl_error *err);
 int kl_unshare(int flags, kl_error *err);
 
+/* Makes pages of this process its own at once, as writing to each would: `ranges` are `count` pairs
+ * of address and length in bytes, of whole pages. What is not mapped is left out. */
+void kl_populate(const uint64_t *ranges, size_t count);
+
 /* Writes the file system of a descriptor to disk, syncfs(2). */
 int kl_syncfs(int fd, kl_error *err);
 
-/* A non-blocking inotify(7) descriptor that watches one file or directory for the events in
- * mask. */
-int kl_inotify(const char *path, uint32_t mask, kl_error *err);
-
-/* Watches one more with the same descriptor; one that is watched already stays what it is. The
- * number that its events carry; the first one's is 1. */
-int kl_inotify_add(int fd, const char *path, uint32_t mask, kl_error *err);
+/* Watches a file or directory for the events in mask. With fd -1 by a new non-blocking inotify(7)
+ * descriptor, which is returned and whose first events carry the number 1; else by this one, and the
+ * number that the events of path carry is returned: its own, where it is watched already. */
+int kl_inotify(int fd, const char *path, uint32_t mask, kl_error *err);
 
 /* The scheduler's inner loop over columns of numbers; what they mean in Kubernetes' terms,
  * kubelite/control/scheduler knows. All memory belongs to the opaque object. Nodes, keys, counters,

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <sched.h>
 #include <sys/inotify.h>
+#include <sys/mman.h>
 
 #include "cleanup.h"
 #include "error.h"
@@ -28,20 +29,21 @@ int kl_unshare(int flags, kl_error *err) {
     return unshare(flags) == 0 ? 0 : kl_fail(err, errno, "make namespace", "%#x", flags);
 }
 
+void kl_populate(const uint64_t *ranges, size_t count) {
+    for (size_t i = 0; i < count; i++)
+        (void)madvise((void *)ranges[2 * i], ranges[2 * i + 1], MADV_POPULATE_WRITE);
+}
+
 int kl_syncfs(int fd, kl_error *err) {
     return syncfs(fd) == 0 ? 0 : kl_fail(err, errno, "flush file system", "descriptor %d", fd);
 }
 
-int kl_inotify(const char *path, uint32_t mask, kl_error *err) {
-    SCOPED_FD fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
-    if (fd < 0)
+int kl_inotify(int fd, const char *path, uint32_t mask, kl_error *err) {
+    SCOPED_FD created = fd < 0 ? inotify_init1(IN_CLOEXEC | IN_NONBLOCK) : -1;
+    if (fd < 0 && created < 0)
         return kl_fail(err, errno, "make inotify instance", "%s", path);
-    if (inotify_add_watch(fd, path, mask) < 0)
+    const int number = inotify_add_watch(fd < 0 ? created : fd, path, mask);
+    if (number < 0)
         return kl_fail(err, errno, "watch", "%s", path);
-    return kl_steal_fd(&fd);
-}
-
-int kl_inotify_add(int fd, const char *path, uint32_t mask, kl_error *err) {
-    int number = inotify_add_watch(fd, path, mask);
-    return number >= 0 ? number : kl_fail(err, errno, "watch", "%s", path);
+    return fd < 0 ? kl_steal_fd(&created) : number;
 }

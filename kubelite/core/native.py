@@ -222,6 +222,14 @@ def unshare(kinds: int) -> None:
     _os_check(_lib.kl_unshare(kinds, err), err)
 
 
+def populate(ranges: array[int]) -> None:
+    """Makes pages of this process its own at once, as writing to each would, madvise(2). ``ranges``
+    (unsigned, 64 bits) holds address and length in bytes of one after the other; what is not mapped
+    is left out.
+    """
+    _lib.kl_populate(_ffi.from_buffer("uint64_t[]", ranges), len(ranges) // 2)
+
+
 def syncfs(descriptor: int) -> None:
     """Writes the file system of a descriptor to disk, syncfs(2). Raises OSError."""
     err = _ffi.new("kl_error *")
@@ -233,7 +241,7 @@ def inotify(path: str, mask: int) -> int:
     OSError, also when this user watches too many files.
     """
     err = _ffi.new("kl_error *")
-    return _os_check(_lib.kl_inotify(os.fsencode(path), mask, err), err, path)
+    return _os_check(_lib.kl_inotify(-1, os.fsencode(path), mask, err), err, path)
 
 
 def inotify_add(descriptor: int, path: str, mask: int) -> int:
@@ -241,7 +249,7 @@ def inotify_add(descriptor: int, path: str, mask: int) -> int:
     of its first path are 1. Raises OSError.
     """
     err = _ffi.new("kl_error *")
-    return _os_check(_lib.kl_inotify_add(descriptor, os.fsencode(path), mask, err), err, path)
+    return _os_check(_lib.kl_inotify(descriptor, os.fsencode(path), mask, err), err, path)
 
 
 class SchedQuery(NamedTuple):

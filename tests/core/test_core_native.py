@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import errno
+import mmap
 import os
+import resource
 import select
 import subprocess
 import sys
 import threading
+from array import array
 from pathlib import Path
 
 import pytest
@@ -146,6 +149,17 @@ def test_the_caller_gets_no_sigchld_from_a_launch() -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_populated_pages_are_written_to_without_a_fault() -> None:
+    size = 256 * mmap.PAGESIZE
+    with mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS) as memory:
+        start = int(native._ffi.cast("uintptr_t", native._ffi.from_buffer(memory)))
+        native.populate(array("Q", (start, size, 1 << 46, size)))  # the second is not mapped
+        before = resource.getrusage(resource.RUSAGE_THREAD).ru_minflt
+        for page in range(0, size, mmap.PAGESIZE):
+            memory[page] = 1
+        assert resource.getrusage(resource.RUSAGE_THREAD).ru_minflt - before < 128
 
 
 def test_the_module_follows_the_stable_abi() -> None:

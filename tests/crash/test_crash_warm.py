@@ -21,7 +21,7 @@ import pytest
 import yaml
 
 from kubelite.testing.host import difference, snapshot
-from tests.e2e.launcher import Answer, Launcher, children, without_times
+from tests.e2e.launcher import Answer, Launcher, children, commands, without_times
 from tests.e2e.world import SLOW, TIMEOUT, World, alive, eventually, pod, world
 
 __all__ = ["world"]
@@ -100,11 +100,12 @@ class Ward:
         warm = self.launcher.answering()
         process = self.launcher.start(*self.lines()[name], stdin=-3, stdout=-1, stderr=-1)
         time.sleep(late)
-        below = children(warm)
+        below = commands(warm)
         victims = {LAUNCHER: [process.pid], WARM: [warm], COMMAND: below}[what]
+        victims += [child for child in children(warm) if what == COMMAND and child not in below]
         hit = process.poll() is None and all(_kill(victim) for victim in victims)
         out, err = process.communicate(timeout=TIMEOUT)
-        ours = [child for child in {*below, *children(warm)} if what == LAUNCHER]
+        ours = [child for child in {*below, *commands(warm)} if what == LAUNCHER]
         eventually(lambda: not any(map(alive, ours)), "the command ends with its launcher")
         if what == WARM and self.launcher.warm is not None:
             self.launcher.warm.poll()

@@ -95,13 +95,23 @@ class Launcher:
     def children(self) -> list[int]:
         """The commands that the warm process runs."""
         assert self.warm is not None
-        return children(self.warm.pid)
+        return commands(self.warm.pid)
 
 
 def without_times(answer: Answer) -> Answer:
     """An answer without what differs from one run to the next: times and addresses."""
     code, out, err = answer
     return code, _RUN_BY_RUN.sub(b"", out), _RUN_BY_RUN.sub(b"", err)
+
+
+def commands(warm: int) -> list[int]:
+    """The children of a warm process that run a command; each of them leads a process group."""
+    running = []
+    for child in children(warm):
+        with contextlib.suppress(ProcessLookupError):
+            if os.getpgid(child) == child:
+                running.append(child)
+    return running
 
 
 def children(pid: int) -> list[int]:

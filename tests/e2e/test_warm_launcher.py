@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.e2e.launcher import TREE, Answer, Launcher, without_times
+from tests.e2e.launcher import TREE, Answer, Launcher, children, without_times
 from tests.e2e.world import SLEEP, SLOW, TIMEOUT, World, alive, eventually, pod, world
 
 __all__ = ["world"]
@@ -109,11 +109,12 @@ def test_every_change_answers_the_same_to_the_last_byte(running: Launcher, tmp_p
 
     assert running.warm is not None
     place = Path(f"/proc/{running.warm.pid}")
+    waiting_child(running)
     descriptors = len(os.listdir(place / "fd"))
     assert story(running.env) == story(running.cold)
     assert running.answering() == running.warm.pid
     eventually(
-        lambda: not running.children() and len(os.listdir(place / "fd")) == descriptors,
+        lambda: not running.children() and len(os.listdir(place / "fd")) <= descriptors,
         "the warm process holds what it held",
     )
 
@@ -173,6 +174,42 @@ def test_the_command_dies_with_its_launcher(running: Launcher) -> None:
     process.kill()
     process.wait()
     eventually(lambda: not alive(child), "the end of the command")
+
+
+def test_a_command_runs_in_the_child_that_waited_for_it(running: Launcher) -> None:
+    waiting = waiting_child(running)
+    process = started(running, "cat")
+    assert running.children() == [waiting]
+    process.communicate(b"", timeout=TIMEOUT)
+    assert waiting_child(running) != waiting
+
+
+def test_the_child_that_waits_may_die(running: Launcher) -> None:
+    waiting = waiting_child(running)
+    os.kill(waiting, signal.SIGKILL)
+    for _ in range(2):
+        assert running.run("pod", "ls", "-o", "name")[:2] == (0, b"pod/p\n")
+    assert waiting_child(running) != waiting
+
+
+def test_the_child_that_waits_ends_with_the_warm_process(running: Launcher) -> None:
+    waiting = waiting_child(running)
+    assert running.warm is not None
+    running.warm.kill()
+    running.warm.wait()
+    eventually(lambda: not alive(waiting), "its end")
+
+
+def waiting_child(running: Launcher) -> int:
+    """The child of the warm process that has no command yet, once no other one runs."""
+    assert running.warm is not None
+    warm = running.warm.pid
+
+    def only() -> list[int]:
+        return [] if running.children() else children(warm)
+
+    (child,) = eventually(only, "a child that waits")
+    return int(child)
 
 
 def test_a_killed_command_is_told_as_its_signal(running: Launcher) -> None:

@@ -1,10 +1,11 @@
 """The warm process: ``python -m kubelite.cli.warm.server NAME``.
 
 It imports what commands need, listens on ``/run/kubelite-warm/NAME``, where ``NAME`` is the
-launcher's device and inode, and forks for each command line. It has one thread and no state that a
-command could change: what a child does, stays in the child. It refuses what it cannot do as a new
-process would, and the launcher then executes Python. It ends when its code has changed on disk,
-when its socket has gone, and after ``KUBELITE_WARM_SECONDS`` seconds without a command.
+launcher's device and inode, and forks for each command line; one child is forked ahead, so that a
+command finds its memory ready. It has one thread and no state that a command could change: what a
+child does, stays in the child. It refuses what it cannot do as a new process would, and the
+launcher then executes Python. It ends when its code has changed on disk, when its socket has gone,
+and after ``KUBELITE_WARM_SECONDS`` seconds without a command.
 """
 
 from __future__ import annotations
@@ -19,11 +20,13 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Callable
 from importlib import import_module
 from typing import NoReturn
 
 from kubelite.cli.main import GARBAGE_THRESHOLD, finish, main
-from kubelite.cli.warm import caller
+from kubelite.cli.warm import caller, standby
+from kubelite.cli.warm.pages import WrittenPages
 from kubelite.cli.warm.rehearsal import rehearse
 from kubelite.cli.warm.request import (
     EXITED,
@@ -37,6 +40,7 @@ from kubelite.cli.warm.request import (
     parse,
     size_of,
 )
+from kubelite.cli.warm.standby import Command, Standby
 from kubelite.lib.trusted_paths import directory_problem
 
 DIRECTORY = "/run/kubelite-warm"
@@ -56,6 +60,8 @@ _LEFT_OUT = ("kubelite.cli.common.foreground",)  # for servers: with asyncio and
 _RECEIVED_FDS = 5
 _CALLER_SECONDS = 1.0
 """Who does not send its whole request in that time is not waited for."""
+_PAUSE_SECONDS = 0.02
+"""While a command runs, that long passes before the child of the next one is forked."""
 
 
 class Server:
@@ -80,25 +86,44 @@ class Server:
         self._confines = caller.confines_of("self")
         self._code = code
         self._children: dict[int, tuple[int, socket.socket]] = {}
+        self._pages = WrittenPages()
+        self._standby: Standby | None = None
+        self._wants_standby = True
+        """Once for each command: one that dies while it waits is not replaced."""
 
     def run(self) -> None:
         """Until nobody needs it any more."""
         idle_since = time.monotonic()
         while True:
-            poll = select.poll()
-            poll.register(self._listener, select.POLLIN)
-            for pidfd in self._children:
-                poll.register(pidfd, select.POLLIN)
-            left = self._linger - (time.monotonic() - idle_since)
-            ready = poll.poll(None if self._children else max(left, 0) * 1000)
-            if not ready and not self._children:
+            if self._wants_standby and not self._children:
+                self._prepare()
+            ready = self._poll(self._linger - (time.monotonic() - idle_since))
+            if not ready and self._wants_standby:
+                self._prepare()
+            elif not ready and not self._children:
                 return
-            for fd, _ in ready:
+            for fd in ready:
                 if fd != self._listener.fileno():
                     self._reap(fd)
                 elif not self._accept():
                     return
-            idle_since = time.monotonic()
+            if ready:
+                idle_since = time.monotonic()
+
+    def _poll(self, left: float) -> list[int]:
+        """The descriptors with something to read, once there are any; at the latest after ``left``
+        seconds where no command runs.
+        """
+        poll = select.poll()
+        poll.register(self._listener, select.POLLIN)
+        for pidfd in self._children:
+            poll.register(pidfd, select.POLLIN)
+        if self._standby is not None:
+            poll.register(self._standby.pidfd, select.POLLIN)
+        seconds = None if self._children else max(left, 0)
+        if self._wants_standby:
+            seconds = _PAUSE_SECONDS
+        return [fd for fd, _ in poll.poll(None if seconds is None else seconds * 1000)]
 
     def _accept(self) -> bool:
         """Serves or refuses one caller; False where this process is not the right one any more."""
@@ -108,14 +133,15 @@ class Server:
         fds: list[int] = []
         try:
             _reply(connection, LISTENS, 0)
-            request = _receive(connection, fds)
+            message = _receive(connection, fds)
+            request = parse(message)
             is_right = (
                 uid == os.geteuid()
                 and self._is_current()
                 and caller.confines_of(peer) == self._confines
             )
             if is_right and len(fds) == _RECEIVED_FDS and is_served(request, os.environb):  # type: ignore[arg-type]
-                self._serve(connection, peer, request, fds)
+                self._serve(Command(connection, peer, message, fds))
         except (OSError, ValueError):
             return True  # it went away, or speaks another version
         finally:
@@ -128,14 +154,32 @@ class Server:
     def _is_current(self) -> bool:
         return self._code == _code_times() and os.path.exists(self._path)
 
-    def _serve(
-        self, connection: socket.socket, peer: int, request: Request, fds: list[int]
-    ) -> None:
+    def _serve(self, command: Command) -> None:
+        waiting, self._standby = self._standby, None
+        self._wants_standby = True
+        if waiting is not None and waiting.hand_over(command):
+            waiting.channel.close()
+            self._children[waiting.pidfd] = (waiting.pid, command.connection)
+            return
+        if waiting is not None:
+            _end(waiting)
         child = os.fork()
         if child == 0:
             self._leave()
-            _run_child(connection, peer, request, fds)
-        self._children[os.pidfd_open(child)] = (child, connection)
+            _run_child(command)
+        self._children[os.pidfd_open(child)] = (child, command.connection)
+
+    def _prepare(self) -> None:
+        """Forks the child that the next command will run in."""
+        self._wants_standby = False
+        ours, theirs = standby.channel()
+        child = os.fork()
+        if child == 0:
+            ours.close()
+            self._leave()
+            _stand_by(theirs, self._pages)
+        self._standby = Standby(child, os.pidfd_open(child), ours)
+        theirs.close()
 
     def _leave(self) -> None:
         """Closes, in a child, what belongs to the warm process and to other children."""
@@ -146,6 +190,10 @@ class Server:
             connection.close()
 
     def _reap(self, pidfd: int) -> None:
+        if self._standby is not None and pidfd == self._standby.pidfd:
+            _end(self._standby)
+            self._standby = None
+            return
         child, connection = self._children.pop(pidfd)
         os.close(pidfd)
         code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
@@ -154,22 +202,46 @@ class Server:
         connection.close()
 
 
-def _run_child(connection: socket.socket, peer: int, request: Request, fds: list[int]) -> NoReturn:
-    """The command, in a child that has nothing of the warm process but its modules."""
+def _end(waiting: Standby) -> None:
+    waiting.close()
+    os.waitpid(waiting.pid, 0)
+
+
+def _stand_by(channel: socket.socket, pages: WrittenPages) -> NoReturn:
+    """A child until its command comes, and then the command."""
+    try:
+        pages.take(lambda: standby.has_come(channel))
+        command = standby.receive(channel)
+        if command is not None:
+            _run_child(command, pages.note)
+    finally:
+        os._exit(125)
+
+
+def _run_child(command: Command, after: Callable[[], None] = lambda: None) -> NoReturn:
+    """The command, in a child that has nothing of the warm process but its modules; ``after`` is
+    called when the caller has its answer.
+    """
     code = 125
     try:
-        _become(connection, peer, request, fds)
+        lifeline = _become(command)
         code = finish(main)
-        _reply(connection, EXITED, code)
+        os.close(lifeline)
+        _reply(command.connection, EXITED, code)
+        after()
     finally:
         os._exit(code)
 
 
-def _become(connection: socket.socket, peer: int, request: Request, fds: list[int]) -> None:
-    """Takes the caller's place, and waits for its word to begin. Raises OSError."""
+def _become(command: Command) -> int:
+    """Takes the caller's place, and waits for its word to begin. Returns the descriptor at whose
+    end the kernel kills this process. Raises OSError.
+    """
+    connection, fds = command.connection, command.fds
+    request = parse(command.message)
     os.setpgid(0, 0)
     stdin, stdout, stderr, directory, lifeline = fds
-    caller.take_over(peer)
+    caller.take_over(command.peer)
     for fd, number in ((stdin, 0), (stdout, 1), (stderr, 2)):
         os.dup2(fd, number)
     os.fchdir(directory)
@@ -189,6 +261,7 @@ def _become(connection: socket.socket, peer: int, request: Request, fds: list[in
         os._exit(125)
     connection.set_inheritable(False)
     _set_signals(request)
+    return lifeline
 
 
 def _die_with(lifeline: int) -> None:
@@ -223,8 +296,8 @@ def _set_signals(request: Request) -> None:
     signal.pthread_sigmask(signal.SIG_SETMASK, request.blocked)
 
 
-def _receive(connection: socket.socket, fds: list[int]) -> Request:
-    """One request; its descriptors are added to ``fds``. Raises OSError, ValueError."""
+def _receive(connection: socket.socket, fds: list[int]) -> bytes:
+    """One request as it came; its descriptors are added to ``fds``. Raises OSError, ValueError."""
     message, received, _, _ = socket.recv_fds(connection, 1 << 16, _RECEIVED_FDS)
     fds += received
     if len(message) < HEAD.size:
@@ -236,7 +309,7 @@ def _receive(connection: socket.socket, fds: list[int]) -> Request:
             raise ValueError("half a request")
         parts.append(part)
         length += len(part)
-    return parse(b"".join(parts))
+    return b"".join(parts)
 
 
 def _credentials(connection: socket.socket) -> tuple[int, int, int]:
