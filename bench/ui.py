@@ -2,8 +2,9 @@
 
 Starts `kubelite server` with N pods and `kubelite ui` before it, and opens a list of all pods in
 Chromium without a graphics processor. Prints when its first rows are there, how long a frame takes
-while it is scrolled, beside a page that scrolls as many plain lines, how long after another
-client's change a row is seen, beside a bare watch, and the page's memory before and after events.
+while it is scrolled and how much of that is the page's own work, beside a page that scrolls as many
+plain lines and one that holds only the lines in view and no cells, how long after another client's
+change a row is seen, beside a bare watch, and the page's memory before and after events.
 Needs chromium and chromium-driver.
 """
 
@@ -61,6 +62,27 @@ for (let n = 0; n < 10000; n++) b.append(Object.assign(document.createElement("d
 { textContent: `default pod-${n} 0/1 Pending 0 3m example.com/app:1.2.3` }))</script>"""
 
 
+BARE = """<!doctype html><style>body{margin:0}#b{height:900px;overflow:auto;background:#fff}
+#i{height:300000px;position:relative;contain:strict;font:13px/30px sans-serif}
+#i div{position:absolute;top:0;left:0;right:0;height:30px;contain:strict}</style>
+<div id=b><div id=i></div></div><script>
+const COUNT = 55, lines = Array.from({ length: COUNT }, () => document.createElement("div"));
+i.append(...lines);
+b.onscroll = () => {
+  const first = Math.max(0, Math.floor(b.scrollTop / 30) - 12);
+  for (let n = first; n < first + COUNT; n++) {
+    const line = lines[n % COUNT];
+    if (line.n === n) continue;
+    line.n = n;
+    line.style.transform = `translateY(${n * 30}px)`;
+    line.textContent = `default pod-${n} 0/1 Pending 0 3m example.com/app:1.2.3`;
+  }
+};
+b.onscroll();</script>"""
+"""The least that a list of rows in view can do."""
+WORK = {"script": "ScriptDuration", "layout": "LayoutDuration", "style": "RecalcStyleDuration"}
+
+
 @contextmanager
 def page(folder: Path) -> Iterator[str]:
     """``kubelite ui``, and the address that it prints."""
@@ -102,11 +124,16 @@ def wait_for(driver: webdriver.Chrome, selector: str) -> None:
 
 
 def frames(driver: webdriver.Chrome, selector: str) -> dict[str, float]:
-    """Milliseconds from frame to frame, and of the main thread's processor time in each."""
-    before = metrics(driver)["TaskDuration"]
+    """Milliseconds from frame to frame, and of the main thread's processor time in each: all of
+    it, and what of it is script, layout and style.
+    """
+    before = metrics(driver)
     took = driver.execute_async_script(SCROLL, selector, FRAMES, PIXELS)
-    work = 1000 * (metrics(driver)["TaskDuration"] - before) / FRAMES
-    return {"median": statistics.median(took), "mean": statistics.mean(took), "work": work}
+    after = metrics(driver)
+    figures = {"median": statistics.median(took), "mean": statistics.mean(took)}
+    for label, name in {"work": "TaskDuration", **WORK}.items():
+        figures[label] = 1000 * (after[name] - before[name]) / FRAMES
+    return figures
 
 
 def metrics(driver: webdriver.Chrome) -> dict[str, float]:
@@ -206,10 +233,11 @@ def measure(server: Server, pods: int, events: int) -> dict[str, Any]:
             "page": spread([shown_at[name] - 1000 * at for name, at in answered.items()]),
             "bare watch": spread([1000 * (watched_at[name] - at) for name, at in answered.items()]),
         }
-        plain = server.folder / "plain.html"
-        plain.write_text(PLAIN)
-        driver.get(f"file://{plain}")
-        result["frames"]["plain lines"] = frames(driver, "#b")
+        for name, document in (("plain lines", PLAIN), ("bare list", BARE)):
+            file = server.folder / "floor.html"
+            file.write_text(document)
+            driver.get(f"file://{file}")
+            result["frames"][name] = frames(driver, "#b")
     return result
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -21,6 +22,7 @@ CONTENT_TYPES = {
 }
 _PACKED = (".css", ".html", ".js", ".svg", ".txt")
 _INDEX = "index.html"
+_REFERENCE = re.compile(rb' (?:href|src)="')
 
 
 class Asset(NamedTuple):
@@ -33,23 +35,30 @@ class Asset(NamedTuple):
 
 
 def read_assets(base: str, directory: str = DIRECTORY) -> Mapping[str, Asset]:
-    """The files by their paths below ``base`` in the URL, which is that of index.html. Raises
-    OSError.
+    """The files by their paths in the URL. ``base`` is that of index.html; all others lie below it
+    in a directory that is named after their contents, so that browsers may keep them for ever.
+    Raises OSError.
     """
-    assets = {}
+    contents = {}
     for folder, _, names in os.walk(directory):
         for name in names:
-            extension = os.path.splitext(name)[1]
-            if extension in CONTENT_TYPES:
+            if os.path.splitext(name)[1] in CONTENT_TYPES:
                 path = os.path.join(folder, name)
-                assets[base + os.path.relpath(path, directory)] = _asset(path, extension)
-    assets[base] = assets.pop(base + _INDEX)
-    return assets
+                with open(path, "rb") as file:
+                    contents[os.path.relpath(path, directory)] = file.read()
+    version = _version(contents)
+    index = _REFERENCE.sub(rb"\g<0>" + version.encode() + b"/", contents.pop(_INDEX))
+    below = {f"{base}{version}/{name}": _asset(name, one) for name, one in contents.items()}
+    return {base: _asset(_INDEX, index), **below}
 
 
-def _asset(path: str, extension: str) -> Asset:
-    with open(path, "rb") as file:
-        content = file.read()
+def _version(contents: Mapping[str, bytes]) -> str:
+    digests = [name + hexdigest(content) for name, content in sorted(contents.items())]
+    return hexdigest("\n".join(digests).encode())[:16]
+
+
+def _asset(name: str, content: bytes) -> Asset:
+    extension = os.path.splitext(name)[1]
     packed = gzip.compress(content, mtime=0) if extension in _PACKED else b""
     packed = packed if len(packed) < len(content) else b""
     return Asset(CONTENT_TYPES[extension], content, packed, f'"{hexdigest(content)[:32]}"')

@@ -35,7 +35,10 @@ PAGE: Mapping[str, str] = {
     "Content-Security-Policy": CONTENT_POLICY,
     "Cache-Control": "no-cache",
 }
-"""Headers of the page's own files, which a browser asks for again by their ETag."""
+"""Headers of the page's document, which a browser asks for again by its ETag."""
+
+PART: Mapping[str, str] = {**PAGE, "Cache-Control": "max-age=31536000, immutable"}
+"""Headers of what the document loads: it lies at another path when it is another."""
 
 DATA: Mapping[str, str] = {
     **_EVERYWHERE,

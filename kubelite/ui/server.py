@@ -128,7 +128,7 @@ class UiServer:
         asset = self._assets.get(path)
         if asset is None:
             raise StatusError(404, "NotFound", "the page has no such file")
-        return _file(request, asset)
+        return _file(request, asset, headers.PAGE if path == PAGE else headers.PART)
 
     async def _describe(self, query: Query) -> Mapping[str, Any]:
         return {"version": kubelite.__version__, **self._info._asdict()}
@@ -152,8 +152,8 @@ def _pod_of(query: Query) -> tuple[str, str]:
     return query.get("namespace", ""), query.get("pod", "")
 
 
-def _file(request: web.BaseRequest, asset: Asset) -> web.Response:
-    own = {**headers.PAGE, "ETag": asset.etag, "Vary": "Accept-Encoding"}
+def _file(request: web.BaseRequest, asset: Asset, safety: Mapping[str, str]) -> web.Response:
+    own = {**safety, "ETag": asset.etag, "Vary": "Accept-Encoding"}
     if request.headers.get("If-None-Match") == asset.etag:
         return web.Response(status=304, headers=own)
     content = asset.content

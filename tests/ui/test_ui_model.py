@@ -66,13 +66,21 @@ def statically_imported(path: Path, known: set[Path]) -> set[Path]:
     return known
 
 
+def test_all_modules_of_the_first_paint_are_asked_for_at_once() -> None:
+    document = STATIC / "index.html"
+    preloaded = re.findall(r'rel="modulepreload" href="([^"]+)"', document.read_text())
+    first = statically_imported(STATIC / "main.js", set()) - {STATIC / "main.js"}
+    assert preloaded == sorted(str(path.relative_to(STATIC)) for path in first)
+
+
 def test_the_first_paint_is_light() -> None:
     """The document, its style sheets, and what main.js imports; the rest is loaded when shown."""
     sheets = {path for path in STATIC.rglob("*.css") if "vendor" not in path.parts}
     first = statically_imported(STATIC / "main.js", {STATIC / "index.html", *sheets})
     assets = read_assets("/")
+    packed = {path.split("/", 2)[-1]: len(asset.packed) for path, asset in assets.items()}
     names = [str(path.relative_to(STATIC)).replace("index.html", "") for path in first]
-    sizes = {name: len(assets[f"/{name}"].packed) for name in names}
+    sizes = {name: packed[name] for name in names}
     assert "view/table.js" in sizes and "view/change/create.js" not in sizes
     assert sum(sizes.values()) < FIRST_PAINT, sizes
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -38,6 +39,12 @@ async def test_the_page_is_there_and_asks_for_nothing_from_elsewhere(tmp_path: P
             assert (unchanged.status, await unchanged.read()) == (304, b"")
         async with place.browser.get(place.url("/"), allow_redirects=False) as redirect:
             assert (redirect.status, redirect.headers["Location"]) == (308, "/ui/")
+        module = re.findall(r'src="([^"]+/main.js)"', text)[0]
+        async with place.browser.get(place.url(f"/ui/{module}")) as answer:
+            assert answer.headers["Content-Type"] == "text/javascript; charset=utf-8"
+            assert "immutable" in answer.headers["Cache-Control"]
+            assert answer.headers["Content-Security-Policy"] == CONTENT_POLICY
+        assert (await place.get("/ui/main.js"))[0] == 401
 
 
 def test_every_file_of_the_page_can_be_served() -> None:

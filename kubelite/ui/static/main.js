@@ -1,7 +1,9 @@
 // Where the page begins: session, discovery, then the frame with a screen in it.
 
 import { html, render } from "./vendor/preact-htm.js";
+import { listAhead } from "./api/collection.js";
 import * as session from "./api/session.js";
+import { parse } from "./model/route.js";
 import { applyTheme } from "./view/theme.js";
 import { Frame } from "./view/frame.js";
 
@@ -10,6 +12,7 @@ applyTheme();
 
 try {
   await session.open();
+  listAhead(parse(location.hash));
   const [info, resources] = await Promise.all([session.info(), session.discover()]);
   page.replaceChildren();
   render(html`<${Frame} info=${info} resources=${resources} />`, page);

@@ -7,6 +7,7 @@ import {
   isShown,
   parseFilter,
   sorted,
+  slots,
   visibleRange,
 } from "../../../kubelite/ui/static/model/filter.js";
 import { matches, path, resourcesOf, sections } from "../../../kubelite/ui/static/model/kinds.js";
@@ -62,18 +63,21 @@ test("age: the youngest has the least", () => {
 
 test("of ten thousand rows only those in view exist", () => {
   const range = visibleRange({ top: 30000, height: 900, rowHeight: 30, count: 10000, spare: 10 });
-  assert.deepEqual(range, { first: 990, last: 1040 });
-  const at = (top) => visibleRange({ top, height: 900, rowHeight: 30, count: 9999, step: 8 });
-  assert.deepEqual(at(30000), { first: 984, last: 1048 });
-  assert.deepEqual([at(30030), at(30119)], [at(30000), at(30000)]);
-  assert.deepEqual(visibleRange({ top: 0, height: 900, rowHeight: 30, count: 3 }), {
-    first: 0,
-    last: 3,
-  });
-  assert.deepEqual(visibleRange({ top: 99999, height: 900, rowHeight: 30, count: 2 }), {
-    first: 2,
-    last: 2,
-  });
+  assert.deepEqual(range, { first: 990, last: 1041 });
+  const at = (top, count) => visibleRange({ top, height: 900, rowHeight: 30, count });
+  assert.deepEqual([at(30000, 9999), at(30029, 9999)], Array(2).fill({ first: 988, last: 1043 }));
+  assert.deepEqual(at(299000, 9999), { first: 9944, last: 9999 });
+  assert.deepEqual(at(0, 3), { first: 0, last: 3 });
+  assert.deepEqual(at(99999, 2), { first: 0, last: 2 });
+  assert.deepEqual(at(0, 0), { first: 0, last: 0 });
+});
+
+test("a row keeps its slot while the range moves, and the new one takes a free one", () => {
+  assert.deepEqual(slots({ first: 10, last: 14 }, 10), [10, 11, 12, 13]);
+  assert.deepEqual(slots({ first: 12, last: 16 }, 10), [14, 15, 12, 13]);
+  assert.deepEqual(slots({ first: 9, last: 13 }, 10), [10, 11, 12, 9]);
+  assert.deepEqual(slots({ first: 500, last: 504 }, 10), [502, 503, 500, 501]);
+  assert.deepEqual(slots({ first: 0, last: 0 }, 10), []);
 });
 
 const RESOURCES = resourcesOf(

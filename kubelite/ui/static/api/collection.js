@@ -2,6 +2,7 @@
 // lost, listed anew after a 410.
 
 import { EMPTY, withConnection, withEvents, withLoss, withPage } from "../model/watch.js";
+import { path } from "../model/kinds.js";
 import { getJson, JSON_TYPE, TABLE_TYPE, withQuery } from "./http.js";
 import { watchEvents } from "./watch.js";
 
@@ -58,8 +59,8 @@ export class Collection {
     let next = "";
     do {
       const limit = next ? PAGE : FIRST_PAGE;
-      const path = withQuery(this.path, { ...this.selectors, limit, continue: next });
-      const answer = await getJson(path, { accept, signal: this.aborter.signal });
+      const page = withQuery(this.path, { ...this.selectors, limit, continue: next });
+      const answer = await (take(accept, page) ?? getJson(page, { accept, signal: this.aborter.signal }));
       this.set(withPage(this.state, answer, { first: !next }));
       next = answer.metadata?.continue ?? "";
     } while (next);
@@ -99,6 +100,28 @@ export class Collection {
     this.state = state;
     this.changed(state);
   }
+}
+
+const ahead = new Map(); // answers by type and path, each for the first who asks
+
+/**
+ * Asks for the first rows of a list of the core group before it is known which kinds there are: how
+ * such a list is reached is the same everywhere.
+ */
+export function listAhead({ screen, resource, namespace = "" }) {
+  if (screen !== "list" || !/^[a-z]+$/.test(resource)) return;
+  const core = { plural: resource, group: "", version: "v1", namespaced: true };
+  const first = withQuery(path(core, { namespace }), { limit: FIRST_PAGE });
+  const answer = getJson(first, { accept: TABLE_TYPE });
+  answer.catch(() => {}); // whoever takes it is told
+  ahead.set(`${TABLE_TYPE} ${first}`, answer);
+}
+
+function take(accept, page) {
+  const key = `${accept} ${page}`;
+  const answer = ahead.get(key);
+  ahead.delete(key);
+  return answer;
 }
 
 /** Longer after each failure, and not in step with other clients. */

@@ -60,13 +60,22 @@ export function compare(a, b) {
 }
 
 /**
- * Which of `count` rows of one height exist for a viewport, with some to spare above and below. In
- * steps of `step` rows, so that most movements change nothing.
+ * Which of `count` rows of one height exist for a viewport, with some to spare above and below:
+ * always as many, while there are so many.
  */
-export function visibleRange({ top, height, rowHeight, count, spare = 12, step = 1 }) {
-  const above = Math.floor(top / rowHeight) - spare;
-  const below = Math.ceil((top + height) / rowHeight) + spare;
-  const first = Math.max(0, Math.floor(above / step) * step);
-  const last = Math.min(count, Math.ceil(below / step) * step);
-  return { first: Math.min(first, last), last };
+export function visibleRange({ top, height, rowHeight, count, spare = 12 }) {
+  const length = Math.min(count, Math.ceil(height / rowHeight) + 1 + 2 * spare);
+  const first = Math.floor(top / rowHeight) - spare;
+  const inside = Math.max(0, Math.min(first, count - length));
+  return { first: inside, last: inside + length };
+}
+
+/**
+ * The rows of a range by slots: while the range moves, a row stays in its slot, and one that comes
+ * in takes the slot of one that went out. The first slot is the row `origin`'s.
+ */
+export function slots({ first, last }, origin) {
+  const length = last - first;
+  const shift = length ? (((origin - first) % length) + length) % length : 0;
+  return Array.from({ length }, (_, slot) => first + ((slot + shift) % length));
 }

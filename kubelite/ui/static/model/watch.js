@@ -12,6 +12,7 @@ export const EMPTY = Object.freeze({
   revision: "", // where the watch goes on
   staged: null, // rows of a listing that has not all its pages yet
   error: null,
+  generation: 0, // how many times events came; a row has the one in which it changed
 });
 
 export function keyOf(metadata) {
@@ -53,6 +54,7 @@ export function withPage(state, answer, { first }) {
 /** Events of the watch, in their order. */
 export function withEvents(state, events) {
   const rows = new Map(state.rows);
+  const generation = state.generation + 1;
   let { revision, phase, error, columns } = state;
   for (const { type, object } of events) {
     if (type === "ERROR") {
@@ -66,12 +68,12 @@ export function withEvents(state, events) {
     const changed = object.kind === "Table" ? rowsOf(object) : [rowOf(object)];
     for (const row of changed) {
       if (type === "DELETED") rows.delete(row.key);
-      else rows.set(row.key, { ...row, changed: (rows.get(row.key)?.changed ?? 0) + 1 });
+      else rows.set(row.key, { ...row, changed: generation });
       revision = row.metadata.resourceVersion ?? revision;
     }
     phase = "live";
   }
-  return { ...state, rows, revision, phase, error, columns };
+  return { ...state, rows, revision, phase, error, columns, generation };
 }
 
 /** The connection is gone. */

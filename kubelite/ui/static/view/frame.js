@@ -13,6 +13,8 @@ import { later } from "./later.js";
 import { Toasts, useToasts } from "./toasts.js";
 import { changeTheme, theme } from "./theme.js";
 
+const ICON = new URL("../icon.svg", import.meta.url).href;
+
 const Create = later(() => import("./change/create.js"), "Create");
 const PodScreen = later(() => import("./pod/screen.js"), "PodScreen");
 const Topology = later(() => import("./topology.js"), "Topology");
@@ -69,7 +71,7 @@ function TopBar({ openPalette, openHelp, toggleSide, showsSide }) {
   return html`<header class="top">
     <button type="button" class="quiet menu" aria-label="Kinds" aria-expanded=${showsSide}
       onClick=${toggleSide}>☰</button>
-    <a class="brand" href="#/overview"><img src="icon.svg" alt="" width="20"
+    <a class="brand" href="#/overview"><img src=${ICON} alt="" width="20"
       height="20" />kubelite</a>
     <${Where} />
     <${Namespaces} />

@@ -2,6 +2,7 @@ import { html } from "../vendor/preact-htm.js";
 import { Dialog } from "./parts.js";
 import { usePage } from "./hooks.js";
 
+const LICENCES = new URL("../vendor/LICENCES.txt", import.meta.url).href;
 const KEYS = [
   ["/", "Filter the list: words, and labels as app=web or app!=web"],
   [":", "Go to a kind by its name or short name"],
@@ -25,7 +26,7 @@ export function Help({ close }) {
       <dd>${text}</dd></div>`,
     )}</dl>
     <p class="dim">kubelite ${info.version} · ${info.context} · ${info.server} · <a
-      href="vendor/LICENCES.txt">licences</a></p>
+      href=${LICENCES}>licences</a></p>
     <button type="button" onClick=${close}>Close</button>
   </${Dialog}>`;
 }

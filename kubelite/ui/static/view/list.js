@@ -67,7 +67,7 @@ export function ListScreen({ resource }) {
     ${
       columns &&
       html`<${Table} label=${plural(resource)} columns=${columns} rows=${rows} order=${order}
-        open=${open} opened=${route.open}
+        generation=${state.generation} open=${open} opened=${route.open}
       sort=${(column) => go({ sort: nextOrder(order, column) })} keys=${rowKeys(resource, go)}
         resource=${resource} picked=${picked}
         pick=${hasBulk(resource, rights) ? setPicked : undefined} />`

@@ -1,35 +1,27 @@
 // A grid of which only the rows in view exist.
 //
-// Rows are placed by transforms and laid out each by itself (table.css): a table's own layout takes
-// all rows anew for each that comes into view, which is most of a frame.
+// Scrolling makes no elements: a row that leaves the view hands its element, its *slot*, to the row
+// that comes into it, so that a frame costs the text of three rows and their places (rows.js).
+// Rows are laid out each by itself (table.css): a table's own layout takes all rows anew.
 
-import {
-  Component,
-  html,
-  useEffect,
-  useLayoutEffect,
-  useMemo,
-  useRef,
-  useState,
-} from "../vendor/preact-htm.js";
-import { visibleRange } from "../model/filter.js";
-import { isShort, stateLevel } from "../model/health.js";
+import { html, useEffect, useLayoutEffect, useMemo, useRef, useState } from "../vendor/preact-htm.js";
+import { slots, visibleRange } from "../model/filter.js";
 import { formatOpen } from "../model/route.js";
 import { age } from "../model/time.js";
 import { useKeys, useNow } from "./hooks.js";
-import { State } from "./parts.js";
+import { flash, Row, ROW_HEIGHT, rowEvents, STATES } from "./rows.js";
 
-const [ROW_HEIGHT, STEP] = [30, 8];
 const SAMPLED = 400; // rows by which columns get their widths
+const SETTLED_MS = 200; // without scrolling; then the rows' elements stand in the rows' order
 
 /**
  * `picked` are the keys of the selected rows; without `pick`, which is given the next ones, rows
- * cannot be selected.
+ * cannot be selected. Rows that changed in a later generation than the last one shown light up.
  */
 export function Table(props) {
   const { label, columns, rows, order, sort, open, opened, keys, resource, picked, pick } = props;
+  const { generation } = props;
   const box = useRef();
-  const [view, setView] = useState({ top: 0, height: 800 });
   const [cursor, setCursor] = useState(null);
   const wantsFocus = useRef(false);
   const now = useNow();
@@ -37,23 +29,26 @@ export function Table(props) {
     () => columns.map((column) => widthOf(column, rows)),
     [columns, rows.length > 0],
   );
-  const rangeOf = ({ top, height }) =>
-    visibleRange({ top, height, rowHeight: ROW_HEIGHT, count: rows.length, step: STEP });
-  const { first, last } = rangeOf(view);
-  const range = useRef();
-  range.current = { first, last, rangeOf };
-  const measure = () => {
-    const { scrollTop: top, clientHeight: height } = box.current;
-    const next = range.current.rangeOf({ top, height });
-    if (next.first !== range.current.first || next.last !== range.current.last)
-      setView({ top, height });
+  const { range, shown, height } = useRange(box, rows.length);
+  const cursorRow = () => box.current.querySelector('tr[data-cursor="true"]');
+  /** Focus never stays on an element that has become another row's. */
+  const holdFocus = () => {
+    const focused = document.activeElement;
+    const isStray = focused?.matches(".grid tbody tr") && focused.dataset.cursor !== "true";
+    if (!wantsFocus.current && !isStray) return;
+    const row = cursorRow();
+    if (row || isStray) (row ?? box.current).focus({ preventScroll: true });
+    if (row) wantsFocus.current = false;
   };
-
+  useLayoutEffect(holdFocus);
+  const shownGeneration = useRef(generation);
   useLayoutEffect(() => {
-    const observer = new ResizeObserver(() => measure());
-    observer.observe(box.current);
-    return () => observer.disconnect();
-  }, []);
+    for (const index of shown) {
+      const row = rows[index];
+      if (row.changed > shownGeneration.current) flash(box.current, row.key);
+    }
+    shownGeneration.current = generation;
+  }, [generation]);
 
   const move = (step) => {
     const index = rows.findIndex(({ key }) => key === cursor);
@@ -63,23 +58,15 @@ export function Table(props) {
     reveal(box.current, next);
     wantsFocus.current = true;
   };
-  useLayoutEffect(() => {
-    if (!wantsFocus.current) return;
-    const row = box.current.querySelector('tr[data-cursor="true"]');
-    if (row) {
-      row.focus({ preventScroll: true });
-      wantsFocus.current = false;
-    }
-  });
   const chosen = () => rows.find(({ key }) => key === cursor);
   const rowActions = Object.fromEntries(
     Object.entries(keys).map(([key, action]) => [key, () => chosen() && action(chosen())]),
   );
   const latest = useRef();
-  latest.current = { open, rows, pick, picked, last: latest.current?.last };
-  const act = useMemo(() => rowEvents(latest, setCursor), []);
+  latest.current = { open, rows, pick, picked, setCursor, last: latest.current?.last };
+  const act = useMemo(() => rowEvents(latest), []);
   if (pick) rowActions[" "] = () => chosen() && act.toggle(chosen().key);
-  const page = Math.max(1, Math.floor(view.height / ROW_HEIGHT) - 2);
+  const page = Math.max(1, Math.floor(height / ROW_HEIGHT) - 2);
   const steps = {
     ArrowDown: 1,
     ArrowUp: -1,
@@ -98,8 +85,7 @@ export function Table(props) {
     box.current.scrollTop = 0;
   }, [order?.column, order?.descending]);
 
-  return html`<div class="grid" ref=${box}
-    onScroll=${measure}>
+  return html`<div class="grid" ref=${box} tabindex="-1" onScroll=${range.follow}>
     <table role="grid" aria-label=${label} aria-rowcount=${rows.length + 1} style=${{
       minWidth: `${sum(widths) * 0.86}ch`,
       "--columns": [pick ? "2.25rem" : "", ...widths.map(share)].join(" "),
@@ -110,17 +96,59 @@ export function Table(props) {
         (column) => html`<${Heading} key=${column.name}
         column=${column} order=${order} sort=${sort} />`,
       )}</tr></thead>
-      <tbody role="rowgroup" style=${{ height: `${rows.length * ROW_HEIGHT}px` }}>
-        ${rows.slice(first, last).map(
-          (row, index) => html`<${Row} key=${row.key} row=${row} columns=${columns} act=${act}
-            age=${age(row.metadata.creationTimestamp, now)} place=${first + index}
-            isCursor=${row.key === cursor || (cursor === null && first + index === 0)}
+      <tbody role="rowgroup" style=${{ height: `${rows.length * ROW_HEIGHT}px` }}
+        onClick=${act.click} onKeyDown=${act.keyDown} onPointerOver=${act.pointerOver}
+        onFocusCapture=${holdFocus}>
+        ${shown.map((index, slot) => {
+          const row = rows[index];
+          return html`<${Row} key=${slot} row=${row} columns=${columns} place=${index}
+            age=${age(row.metadata.creationTimestamp, now)}
+            isCursor=${row.key === cursor || (cursor === null && index === 0)}
             isOpened=${opened === formatOpen({ resource: resource.id, ...row.metadata })}
-            isPicked=${pick ? picked.has(row.key) : undefined} />`,
-        )}
+            isPicked=${pick ? picked.has(row.key) : undefined} />`;
+        })}
       </tbody>
     </table>
   </div>`;
+}
+
+/**
+ * Which rows exist: `shown` are their indices by slots, `height` is the view's, and
+ * `range.follow` is told that the box has been scrolled.
+ */
+function useRange(box, count) {
+  const [view, setView] = useState({ top: 0, height: 800, origin: 0 });
+  const rangeOf = ({ top, height }) => visibleRange({ top, height, rowHeight: ROW_HEIGHT, count });
+  const latest = useRef();
+  latest.current = { view, rangeOf };
+  const range = useMemo(() => {
+    let [height, timer] = [view.height, 0];
+    const settle = () => {
+      const { first } = latest.current.rangeOf(latest.current.view);
+      setView((before) => ({ ...before, origin: first }));
+    };
+    const follow = () => {
+      const next = { ...latest.current.view, top: box.current.scrollTop, height };
+      const [from, to] = [latest.current.view, next].map(latest.current.rangeOf);
+      if (from.first !== to.first || from.last !== to.last) setView(next);
+      clearTimeout(timer);
+      timer = setTimeout(settle, SETTLED_MS);
+    };
+    const resize = ([{ contentRect }]) => {
+      height = contentRect.height;
+      follow();
+    };
+    return { follow, resize, stop: () => clearTimeout(timer) };
+  }, []);
+  useLayoutEffect(() => {
+    const observer = new ResizeObserver(range.resize);
+    observer.observe(box.current);
+    return () => {
+      observer.disconnect();
+      range.stop();
+    };
+  }, []);
+  return { range, shown: slots(rangeOf(view), view.origin), height: view.height };
 }
 
 function Heading({ column, order, sort }) {
@@ -137,87 +165,11 @@ function sortKey({ index, name }) {
   return name === "Age" ? "age" : index;
 }
 
-/** What happens to rows, the same for as long as the table is there. */
-function rowEvents(latest, setCursor) {
-  const rowOf = (key) => latest.current.rows.find((row) => row.key === key);
-  const toggle = (key, { toLast = false } = {}) => {
-    const { rows, picked, pick, last } = latest.current;
-    const next = new Set(picked);
-    const [from, to] = [last, key].map((one) => rows.findIndex((row) => row.key === one));
-    const range = toLast && from >= 0 ? rows.slice(Math.min(from, to), Math.max(from, to) + 1) : [];
-    const adds = !picked.has(key);
-    for (const one of [key, ...range.map((row) => row.key)]) next[adds ? "add" : "delete"](one);
-    latest.current.last = key;
-    pick(next);
-  };
-  return {
-    toggle,
-    focus: setCursor,
-    open: (key) => {
-      setCursor(key);
-      latest.current.open(rowOf(key));
-    },
-  };
-}
-
 function PickAll({ rows, picked, pick }) {
   const isAll = rows.length > 0 && rows.every(({ key }) => picked.has(key));
   return html`<th role="columnheader" scope="col" class="pick"><input type="checkbox" aria-label="Select all rows"
     checked=${isAll} onChange=${() => pick(new Set(isAll ? [] : rows.map(({ key }) => key)))} />
   </th>`;
-}
-
-/** Drawn again only when something of it has changed: scrolling changes no row. */
-class Row extends Component {
-  shouldComponentUpdate(next) {
-    return Object.keys(next).some((name) => next[name] !== this.props[name]);
-  }
-
-  render({ row, columns, age: shownAge, place, isCursor, isOpened, isPicked, act }) {
-    const flash = row.changed ? (row.changed % 2 ? "changed" : "changed-again") : "";
-    const enter = (event) => {
-      if (event.key !== "Enter") return;
-      event.preventDefault();
-      act.open(row.key);
-    };
-    return html`<tr role="row" class=${flash} aria-rowindex=${place + 2} data-key=${row.key}
-      data-cursor=${isCursor} tabindex=${isCursor ? 0 : -1} aria-selected=${isPicked || isOpened}
-      style=${{ top: `${place * ROW_HEIGHT}px` }}
-      data-picked=${isPicked} onClick=${() => act.open(row.key)}
-      onFocus=${() => act.focus(row.key)} onKeyDown=${enter}>
-      ${isPicked !== undefined && html`<${Pick} row=${row} isPicked=${isPicked} act=${act} />`}
-      ${columns.map(
-        (column, index) => html`<td role="gridcell" key=${column.name} class=${index ? "" : "name"}>
-        ${cell({ column, row, shownAge })}</td>`,
-      )}
-    </tr>`;
-  }
-}
-
-function Pick({ row, isPicked, act }) {
-  const click = (event) => {
-    event.stopPropagation();
-    if (event.target.type === "checkbox") act.toggle(row.key, { toLast: event.shiftKey });
-  };
-  return html`<td role="gridcell" class="pick" onClick=${click}><input type="checkbox" tabindex="-1"
-    aria-label=${`Select ${row.key}`} checked=${isPicked} /></td>`;
-}
-
-const STATES = new Set(["Status", "Phase", "State", "Type", "Condition", "Available"]);
-
-function cell({ column, row, shownAge }) {
-  if (column.index === "namespace") return row.metadata.namespace;
-  if (column.name === "Age") {
-    const time = row.metadata.creationTimestamp;
-    return html`<time datetime=${time} title=${new Date(time).toLocaleString()}>${shownAge}</time>`;
-  }
-  const value = row.cells[column.index];
-  const text = value === null || value === undefined ? "" : String(value);
-  if (text === "<none>" || text === "") return html`<span class="dim">–</span>`;
-  if (STATES.has(column.name) && stateLevel(text)) return html`<${State} word=${text} />`;
-  if (isShort(text) && row.cells[2] !== "Completed")
-    return html`<span class="warn" title=${text}>${text}</span>`;
-  return html`<span title=${text}>${text}</span>`;
 }
 
 /** Characters that a column should have room for. */

@@ -123,7 +123,7 @@ function styles() {
   if (document.querySelector("link[data-xterm]")) return undefined;
   const link = document.createElement("link");
   link.rel = "stylesheet";
-  link.href = "vendor/xterm.css";
+  link.href = new URL("../../vendor/xterm.css", import.meta.url).href;
   link.dataset.xterm = "";
   return new Promise((resolve, reject) => {
     link.onload = resolve;
