@@ -20,6 +20,7 @@ from kubelite.control.controllers.registry import FOR_OWN_NODES
 from kubelite.lib.files import write_atomic
 from kubelite.node.kubelet.act import facts
 from kubelite.node.kubelet.pods.pods import Pods
+from kubelite.node.network.between.ways import RoutingMode
 from kubelite.node.network.pod import PodNetwork
 from kubelite.node.runtime.home import Home
 from kubelite.node.runtime.ledger import Ledger
@@ -47,6 +48,7 @@ class UpOptions(NamedTuple):
     allow_host_image: bool = False
     load_balancer_pool: str = ""
     ingress_ports: tuple[int, int] | None = (80, 443)
+    routing_mode: RoutingMode = RoutingMode.auto
 
 
 class NotUp(Exception):
@@ -168,6 +170,8 @@ def process_commands(home: Home, directory: Directory, options: UpOptions) -> di
         node += ["--node-name", options.node_name]
     if options.allow_host_image:
         node.append("--allow-host-image")
+    if options.routing_mode is not RoutingMode.auto:
+        node += ["--routing-mode", options.routing_mode]
     if options.ingress_ports is None:
         server.append("--no-ingress")
         node.append("--no-ingress")

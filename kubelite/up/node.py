@@ -33,6 +33,7 @@ from kubelite.node.kubelet.cluster.served_pages import pages
 from kubelite.node.kubelet.cluster.served_pods import ServedPods
 from kubelite.node.kubelet.server.auth import Gate, review_with
 from kubelite.node.kubelet.server.server import KubeletServer
+from kubelite.node.network.between.ways import RoutingMode
 from kubelite.node.network.pod import PodNetwork
 from kubelite.node.proxy.services import Node
 from kubelite.node.runtime.home import Home
@@ -53,7 +54,8 @@ class NodeOptions(NamedTuple):
     ``certificate`` and ``key`` are files of the kubelet's server, ``authority`` that of the
     cluster's certificate authority; ``dns`` is the address of the cluster's name server.
     ``ingress_ports`` are those of HTTP and HTTPS where this node serves Ingresses. ``joined`` is
-    the directory of the credentials that a node keeps which has joined from another machine.
+    the directory of the credentials that a node keeps which has joined from another machine;
+    ``routing_mode`` says how packets may travel to the pods of other nodes.
     """
 
     access: ClusterAccess
@@ -73,6 +75,7 @@ class NodeOptions(NamedTuple):
     ingress_access: ClusterAccess | None = None
     ingress_ports: tuple[int, int] | None = None
     joined: str = ""
+    routing_mode: RoutingMode = RoutingMode.auto
 
 
 class NodeAgent:
@@ -141,7 +144,9 @@ class NodeAgent:
             options.domain,
             kept_sockets.inherited(),
         )
-        routes = NodeRoutes(network_client, options.name, pod_network)
+        routes = NodeRoutes(
+            network_client, options.name, pod_network, _vni(options), options.routing_mode
+        )
         volumes = LocalVolumes(storage_client, self._home.volumes, options.name)
         await network.start()
         await routes.start(await registration.pod_range())
@@ -251,6 +256,17 @@ async def _serve_ingresses(access: ClusterAccess, options: NodeOptions) -> None:
     finally:
         await ingress.close()
         await client.close()
+
+
+def _vni(options: NodeOptions) -> int:
+    """The identifier of the cluster's VXLAN: the same on every node, and that of another cluster
+    only by accident (24 bits, of which 0 means none).
+    """
+    from kubelite.up.node_certificates import public_key_hash
+
+    with open(options.authority, "rb") as file:
+        digest = public_key_hash(file.read()).partition(":")[2]
+    return int(digest[:6], 16) or 1
 
 
 def _tls(options: NodeOptions) -> ssl.SSLContext:

@@ -10,7 +10,8 @@ from kubelite.cli.common.diagnostic import CliError, Diagnostic
 from kubelite.cli.common.engine import open_home
 from kubelite.cli.common.screen import Screen
 from kubelite.cli.controllers.options import LoadBalancerPool, controller_settings
-from kubelite.cli.node.options import IngressPort, IngressTlsPort, NoIngress
+from kubelite.cli.node.options import IngressPort, IngressTlsPort, NoIngress, Routing
+from kubelite.node.network.between.ways import RoutingMode
 
 
 @usage(
@@ -42,6 +43,7 @@ def up(
     no_ingress: NoIngress = False,
     ingress_port: IngressPort = 80,
     ingress_tls_port: IngressTlsPort = 443,
+    routing_mode: Routing = RoutingMode.auto,
     merge: Annotated[
         bool, Option("--merge", "Add the cluster to your own kubeconfig and make it current.")
     ] = False,
@@ -61,6 +63,7 @@ def up(
         allow_host_image,
         load_balancer_pool,
         None if no_ingress else (ingress_port, ingress_tls_port),
+        routing_mode,
     )
     try:
         directory = bring_up(home, options, reporter(screen))

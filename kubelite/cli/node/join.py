@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 from kubelite.cli.common.command import Option, Settings, usage
 from kubelite.cli.common.diagnostic import CliError, Diagnostic
 from kubelite.cli.common.engine import open_home
-from kubelite.cli.node.options import AllowHostImage, Labels, NodeName, Resources
+from kubelite.cli.node.options import AllowHostImage, Labels, NodeName, Resources, Routing
 from kubelite.cli.node.run import pairs, run_agent
+from kubelite.node.network.between.ways import RoutingMode
 
 if TYPE_CHECKING:
     from kubelite.node.runtime.home import Home
@@ -36,6 +37,7 @@ def join(
     labels: Labels = None,
     resources: Resources = None,
     allow_host_image: AllowHostImage = False,
+    routing_mode: Routing = RoutingMode.auto,
 ) -> int:
     """Joins if that is still to be done, then serves until a signal. Raises CliError."""
     home = open_home(settings)
@@ -54,6 +56,7 @@ def join(
             labels=pairs(labels),
             resources=pairs(resources),
             allow_host_image=allow_host_image,
+            routing_mode=routing_mode,
         )
     except FileNotFoundError as error:
         raise CliError(

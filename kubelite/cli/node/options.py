@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from kubelite.cli.common.command import Option
+from kubelite.node.network.between.ways import RoutingMode
 
 NodeName = Annotated[
     str | None, Option("--node-name", "Name of the node; by default the host name.", "NAME")
@@ -17,6 +18,14 @@ Resources = Annotated[
 AllowHostImage = Annotated[
     bool,
     Option("--allow-host-image", "Let pods of the cluster use the image `host`."),
+]
+Routing = Annotated[
+    RoutingMode,
+    Option(
+        "--routing-mode",
+        "How packets travel to pods of other nodes: by routes on a link that the nodes share "
+        "(direct), in a VXLAN, or as suits each node.",
+    ),
 ]
 NoIngress = Annotated[bool, Option("--no-ingress", "Serve no Ingresses: another controller does.")]
 IngressPort = Annotated[

@@ -16,7 +16,9 @@ from kubelite.cli.node.options import (
     NodeName,
     NoIngress,
     Resources,
+    Routing,
 )
+from kubelite.node.network.between.ways import RoutingMode
 
 if TYPE_CHECKING:
     from kubelite.node.runtime.home import Home
@@ -47,6 +49,7 @@ def run(
     no_ingress: NoIngress = False,
     ingress_port: IngressPort = 80,
     ingress_tls_port: IngressTlsPort = 443,
+    routing_mode: Routing = RoutingMode.auto,
 ) -> int:
     """Serves until a signal. Raises CliError."""
     home = open_home(settings)
@@ -63,6 +66,7 @@ def run(
             resources=pairs(resources),
             allow_host_image=allow_host_image,
             ingress_ports=None if no_ingress else (ingress_port, ingress_tls_port),
+            routing_mode=routing_mode,
         )
     except FileNotFoundError as error:
         raise CliError(

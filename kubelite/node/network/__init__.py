@@ -8,7 +8,7 @@
     resolver    hosts, resolv.conf, hostname    sockets     host ports of processes
     pod         all of it, for one pod at a time
     netlink     messages, and removals told     announcements  addresses of load balancers
-    peers       the subnets of other nodes      bandwidth   limits that annotations ask for
+    between     ways to the pods of other nodes  bandwidth  limits that annotations ask for
     families    IPv4 and IPv6, for nftables
     firewall_check  whose rules block pods      foreign_rules  how those rules are read
 

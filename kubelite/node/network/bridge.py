@@ -28,9 +28,11 @@ _IPV4, _IPV6 = 1, 2
 _WAS_OFF = {_IPV4: _FORWARD, _IPV6: _FORWARD6}
 """By the bits of a tag, what is to be turned off again."""
 _SIOCGIFMTU, _SIOCSIFMTU = 0x8921, 0x8922
+_LINK_SCOPE = "20"
+"""As /proc/net/if_inet6 writes it (IPV6_ADDR_LINKLOCAL)."""
 _IFREQ = "16si20x"
 """A name and an int in a struct ifreq, netdevice(7)."""
-_MAX_MTU = 65535
+MAX_MTU = 65535
 """Of a veth and of a bridge; the loopback has more."""
 _NO_UPLINK = (
     *("lo", "kl-", "lb-", "veth", "docker", "br-", "virbr", "podman", "cni", "cali", "flannel"),
@@ -41,15 +43,23 @@ _NO_UPLINK = (
 
 def exists(name: str) -> bool:
     """Whether this network namespace has an interface of that name."""
+    return index(name) != 0
+
+
+def index(name: str) -> int:
+    """The index of an interface in this network namespace; 0 where there is none."""
     try:
-        socket.if_nametoindex(name)
+        return socket.if_nametoindex(name)
     except OSError:
-        return False
-    return True
+        return 0
 
 
 def make(
-    key: str, preferred: int | None = None, *, has_ipv6: bool = False
+    key: str,
+    preferred: int | None = None,
+    *,
+    has_ipv6: bool = False,
+    max_mtu: int = MAX_MTU,
 ) -> tuple[int, tuple[str, ...]]:
     """Makes or completes the home's bridge; returns its subnet, the ``preferred`` one where it is
     free, and warnings about settings that could not be made. Raises NoAddress, NativeError.
@@ -59,8 +69,8 @@ def make(
         subnet = choose(key, preferred)
         upper = IPV6_UPPER if has_ipv6 else b""
         native.net_bridge(name, ipam.gateway(subnet), PREFIX, upper)
-        _match_mtu(name)
-        _refuse_routers(name)
+        match_mtu(key, max_mtu)
+        refuse_routers(name)
         warnings = _forward(name, _IPV4) + (_forward(name, _IPV6) if has_ipv6 else ())
         return subnet, warnings
 
@@ -75,26 +85,53 @@ def supports_ipv6() -> bool:
 
 def choose(key: str, preferred: int | None = None) -> int:
     """The subnet that the home's bridge has, or would get now. Raises NoAddress."""
-    return ipam.choose_subnet(key, _routes(), names.bridge(key), preferred)
+    return ipam.choose_subnet(key, routes(), names.bridge(key), preferred)
 
 
-def _routes() -> list[ipam.Route]:
+def routes() -> list[ipam.Route]:
+    """The IPv4 routes of this network namespace."""
     with open("/proc/thread-self/net/route", encoding="utf-8") as file:
         return ipam.parse_routes(file.read())
 
 
-def _match_mtu(name: str) -> None:
-    """Gives the bridge the MTU of the machine's way out; pods get that of the bridge.
+def match_mtu(key: str, limit: int = MAX_MTU) -> None:
+    """Gives the home's bridge the MTU of the machine's way out, or ``limit`` where that is less;
+    pods get that of the bridge. Raises OSError.
 
     With a larger one, connections through a tunnel open and then hang wherever ICMP is filtered.
     """
-    outward = ipam.default_interface(_routes())
-    if outward is None:
+    outward = ipam.default_interface(routes())
+    if outward is None and limit == MAX_MTU:
         return
+    value = min(limit, mtu(outward) if outward is not None else MAX_MTU)
+    request = struct.pack(_IFREQ, names.bridge(key).encode(), value)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as control:
-        request = struct.pack(_IFREQ, os.fsencode(outward), 0)
-        mtu = struct.unpack(_IFREQ, fcntl.ioctl(control, _SIOCGIFMTU, request))[1]
-        fcntl.ioctl(control, _SIOCSIFMTU, struct.pack(_IFREQ, name.encode(), min(mtu, _MAX_MTU)))
+        fcntl.ioctl(control, _SIOCSIFMTU, request)
+
+
+def link_local_address(address: str) -> str:
+    """The IPv6 link-local address of this machine on the link that an IPv4 address of it lies on;
+    "" where there is none.
+    """
+    route = ipam.route_to(ipam.number(address), routes())
+    try:
+        with open("/proc/thread-self/net/if_inet6", encoding="ascii") as file:
+            lines = [line.split() for line in file]
+    except FileNotFoundError:
+        return ""  # a kernel without IPv6
+    own = (
+        digits
+        for digits, _, _, scope, _, interface in lines
+        if route is not None and interface == route.interface and scope == _LINK_SCOPE
+    )
+    return next((socket.inet_ntop(socket.AF_INET6, bytes.fromhex(text)) for text in own), "")
+
+
+def mtu(interface: str) -> int:
+    """The MTU of an interface. Raises OSError."""
+    request = struct.pack(_IFREQ, os.fsencode(interface), 0)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as control:
+        return int(struct.unpack(_IFREQ, fcntl.ioctl(control, _SIOCGIFMTU, request))[1])
 
 
 def remove(key: str) -> bool:
@@ -179,7 +216,7 @@ def _namespace_lock() -> Iterator[None]:
         os.close(fd)
 
 
-def _refuse_routers(name: str) -> None:
+def refuse_routers(name: str) -> None:
     """The host takes no router advertisements from pods (CVE-2020-13401)."""
     try:
         _write(f"/proc/sys/net/ipv6/conf/{name}/accept_ra", "0")

@@ -21,7 +21,13 @@ from typing import Any
 from kubelite.node.network import ipam, names
 from kubelite.node.network.families import IPV4, IPV6, Family
 from kubelite.node.network.ports import ANY, Held, HostPort
-from kubelite.objects.facts.pod_ranges import IPV6_PREFIX, PREFIX, ipv6
+from kubelite.objects.facts.pod_ranges import (
+    IPV6_PREFIX,
+    LINK_LAYER_UPPER,
+    PREFIX,
+    ipv6,
+    ipv6_range,
+)
 
 LIST_MAPS = "list maps ip"
 _BY_NUMBER = {"6": "TCP", "17": "UDP", "132": "SCTP"}
@@ -111,7 +117,7 @@ def _text(address: int, family: Family) -> str:
 
 def _source(address: int, family: Family) -> str:
     """The link-layer address that csrc/module/net.c gives to a pod, and the pod's address."""
-    hardware = ":".join(f"{byte:02x}" for byte in b"\x02\x6b" + address.to_bytes(4, "big"))
+    hardware = (LINK_LAYER_UPPER + address.to_bytes(4, "big")).hex(":")
     return f"{hardware} . {_text(address, family)}"
 
 
@@ -122,10 +128,10 @@ def _refuse_transit(uplinks: Sequence[str]) -> str:
     return f"iifname {{ {names} }} oifname {{ {names} }} drop"
 
 
-def peers(key: str, ranges: Iterable[str]) -> str:
-    """Makes these the ranges of other nodes' pods."""
-    name = f"ip {names.table(key)} peers"
-    listed = ", ".join(sorted(ranges))
+def peers(key: str, ranges: Iterable[str], family: Family = IPV4) -> str:
+    """Makes these the ranges of other nodes' pods; given are those of IPv4."""
+    name = f"{family.nft} {names.table(key)} peers"
+    listed = ", ".join(sorted(ranges if family is IPV4 else map(ipv6_range, ranges)))
     added = f"add element {name} {{ {listed} }}\n" if listed else ""
     return f"flush set {name}\n{added}"
 

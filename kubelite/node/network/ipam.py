@@ -18,11 +18,12 @@ _GATEWAY, _FIRST, _LAST = 1, 2, 254
 
 
 class Route(NamedTuple):
-    """A destination that this machine has a route to."""
+    """A destination that this machine has a route to; ``gateway`` is 0 on a link of its own."""
 
     interface: str
     address: int
     mask: int
+    gateway: int = 0
 
 
 def parse_routes(text: str) -> list[Route]:
@@ -33,8 +34,15 @@ def parse_routes(text: str) -> list[Route]:
     for line in text.split("\n")[1:]:
         fields = line.split()
         if len(fields) >= 8:
-            routes.append(Route(fields[0], _swapped(fields[1]), _swapped(fields[7])))
+            target, gateway, mask = (_swapped(fields[column]) for column in (1, 2, 7))
+            routes.append(Route(fields[0], target, mask, gateway))
     return routes
+
+
+def route_to(address: int, routes: Iterable[Route]) -> Route | None:
+    """The route that packets to an address take: the first of the narrowest."""
+    fitting = (route for route in routes if address & route.mask == route.address)
+    return max(fitting, key=lambda route: route.mask, default=None)
 
 
 def default_interface(routes: Iterable[Route]) -> str | None:

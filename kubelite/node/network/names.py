@@ -29,6 +29,16 @@ def table(key: str) -> str:
     return f"kubelite-{key}"
 
 
+def tunnel(key: str) -> str:
+    """The VXLAN interface to other nodes; no port is called so."""
+    return f"{bridge(key)}-vx"
+
+
+def tunnel_table(key: str) -> str:
+    """The nftables table of the VXLAN, of family ``inet``."""
+    return f"{table(key)}-vxlan"
+
+
 def announcer(key: str, address: int) -> str:
     """The interface that has a load balancer's address: half of the key, and the address in
     hexadecimal, are what fits.

@@ -1,4 +1,4 @@
-"""Messages of netlink, and what the kernel tells by them of tables and interfaces that went.
+"""Messages of netlink: requests, and what the kernel tells of tables and interfaces that went.
 
 Formats are those of ``linux/netlink.h``, ``linux/rtnetlink.h``, ``linux/netfilter/nf_tables.h`` and
 ``asm-generic/socket.h``.
@@ -7,6 +7,7 @@ Formats are those of ``linux/netlink.h``, ``linux/rtnetlink.h``, ``linux/netfilt
 from __future__ import annotations
 
 import errno
+import os
 import socket
 import struct
 from collections.abc import Iterator
@@ -17,6 +18,10 @@ NETFILTER = 12
 NESTED = 0x8000
 _TYPE_MASK = 0x3FFF
 _SO_RCVBUFFORCE = 33
+_REQUEST, _ACK, _ERROR = 0x1, 0x4, 2
+_SOL_NETLINK, _CAP_ACK, _EXT_ACK = 270, 10, 11
+_REFUSED_HEADER, _REASON = 20, 1
+"""``struct nlmsgerr`` with the header alone of what was refused, then NLMSGERR_ATTR_MSG."""
 _BUFFER, _WATCH_BUFFER = 1 << 18, 1 << 22
 
 
@@ -41,6 +46,30 @@ def attributes(data: bytes) -> dict[int, bytes]:
         result[kind & _TYPE_MASK] = data[offset + ATTRIBUTE.size : offset + length]
         offset += length + 3 & ~3
     return result
+
+
+class RouteSocket:
+    """Makes requests of rtnetlink, in the network namespace it was opened in."""
+
+    def __init__(self) -> None:
+        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
+        for option in (_CAP_ACK, _EXT_ACK):
+            self._socket.setsockopt(_SOL_NETLINK, option, 1)
+
+    def request(self, kind: int, flags: int, body: bytes) -> None:
+        """Raises OSError with the kernel's own sentence, where it has one for the refusal."""
+        head = HEADER.pack(HEADER.size + len(body), kind, flags | _REQUEST | _ACK, 1, 0)
+        self._socket.send(head + body)
+        (answer,) = (data for type, data in messages(self._socket.recv(_BUFFER)) if type == _ERROR)
+        if number := -int(struct.unpack_from("=i", answer)[0]):
+            own = attributes(answer[_REFUSED_HEADER:]).get(_REASON, b"")
+            raise OSError(number, own.rstrip(b"\0").decode() or os.strerror(number))
+
+    def __enter__(self) -> RouteSocket:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._socket.close()
 
 
 class RemovalWatch:

@@ -9,7 +9,7 @@ the first pod and removed with the last.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
@@ -18,7 +18,7 @@ from kubelite.core import native
 from kubelite.lib.files import FileLock, RecordError, read_record, write_record
 from kubelite.node.network import bridge, ipam, names, ports
 from kubelite.node.network.errors import FirewallRefused, NetworkError, NoFirewall
-from kubelite.node.network.families import IPV6
+from kubelite.node.network.families import IPV4, IPV6
 from kubelite.node.network.leases import Held, LeaseRecord, Leases
 from kubelite.node.network.ports import HostPort
 from kubelite.objects.facts import pod_ranges
@@ -26,7 +26,8 @@ from kubelite.objects.facts.pod_ranges import IPV6_UPPER, PREFIX
 
 if TYPE_CHECKING:
     from kubelite.node.network.bandwidth import Bandwidth
-    from kubelite.node.network.peers import Peers
+    from kubelite.node.network.between.peers import Peers, PeersRecord
+    from kubelite.node.network.between.ways import ClusterNodes
 
 POD_PREFIX = 32
 """A pod sees no neighbour but its gateway. Packets between pods of one bridge so pass through the
@@ -139,9 +140,10 @@ class PodNetwork:
             self._change(firewall_rules.open_ports(self.key, lease.addresses, lease.ports))
 
     def _peers(self) -> Peers:
-        from kubelite.node.network.peers import Peers  # only for the first pod, and in a cluster
+        # Only for the first pod, and in a cluster.
+        from kubelite.node.network.between.peers import Peers
 
-        return Peers(self._run)
+        return Peers(self._run, self.key)
 
     def _limit(self, lease: Lease, netns: int, limits: Bandwidth) -> None:
         from kubelite.node.network.bandwidth import burst
@@ -189,24 +191,38 @@ class PodNetwork:
         """The range of addresses that this home's pods have, or would get now. Raises NoAddress."""
         return pod_ranges.text(bridge.choose(self.key, self._preferred(self._recorded())))
 
-    def join(self, range: str, peers: Mapping[str, str]) -> list[str]:
-        """Takes the range that the cluster has assigned, and makes routes to the pods of other
-        nodes: ``peers`` are their ranges with the nodes' addresses. Returns a sentence for each
-        node that cannot be reached. Raises NetworkError, OSError.
+    def join(self, nodes: ClusterNodes) -> list[str]:
+        """Takes the range that the cluster has assigned, and makes the ways to the pods of other
+        nodes. Returns a sentence for each node that cannot be reached. Raises NetworkError,
+        NativeError, OSError.
         """
         with FileLock(self._lock):
-            problems = self._peers().apply(range, peers)
+            peers = self._peers()
+            problems = peers.apply(nodes)
             shared = self._shared()
+            if shared is not None:
+                bridge.match_mtu(self.key, peers.recorded().max_mtu)
         if shared is not None and shared.firewall:
-            from kubelite.node.network import firewall_rules
-
-            self._change(firewall_rules.peers(self.key, peers))
+            self._change(self._peer_rules(nodes.peers, shared.has_ipv6))
         return problems
 
     def leave(self) -> None:
-        """Takes back all routes to pods of other nodes; the range is free again. Raises OSError."""
-        with FileLock(self._lock):
-            self._peers().apply("", {})
+        """Takes back all ways to pods of other nodes; the range is free again. Raises NetworkError,
+        NativeError, OSError.
+        """
+        from kubelite.node.network.between.ways import ClusterNodes
+
+        self.join(ClusterNodes())
+
+    def ways(self) -> PeersRecord:
+        """The ways to the pods of other nodes, as far as they are on record."""
+        return self._peers().recorded()
+
+    def _peer_rules(self, ranges: Iterable[str], has_ipv6: bool) -> str:
+        from kubelite.node.network import firewall_rules
+
+        families = (IPV4, IPV6) if has_ipv6 else (IPV4,)
+        return "".join(firewall_rules.peers(self.key, ranges, family) for family in families)
 
     # -- one pod ---
 
@@ -328,7 +344,9 @@ class PodNetwork:
         interfaces are still there.
         """
         before = self._recorded()
-        subnet, warnings = bridge.make(self.key, self._preferred(before), has_ipv6=has_ipv6)
+        subnet, warnings = bridge.make(
+            self.key, self._preferred(before), has_ipv6=has_ipv6, max_mtu=self.ways().max_mtu
+        )
         upper = IPV6_UPPER if has_ipv6 else b""
         is_again = False
         for entry in self._leases.held():
@@ -344,7 +362,7 @@ class PodNetwork:
         """The subnet that there was before, or that the cluster has assigned."""
         if before is not None:
             return ipam.number(before.subnet)
-        assigned = self._peers().recorded().range
+        assigned = self.ways().range
         return pod_ranges.network(assigned) if assigned else None
 
     def _has_tables(self, shared: Shared) -> bool:
@@ -364,13 +382,12 @@ class PodNetwork:
             )
             for entry, record in self._records(self._leases.held())
         ]
-        peers = firewall_rules.peers(self.key, self._peers().recorded().peers)
-        commands = firewall_rules.table(self.key, subnet, bridge.uplinks()) + peers
+        commands = firewall_rules.table(self.key, subnet, bridge.uplinks())
         old = firewall_rules.without_table(self.key)
         if has_ipv6:
             commands += firewall_rules.table(self.key, subnet, bridge.uplinks(ipv6=True), IPV6)
             old += firewall_rules.without_table(self.key, IPV6)
-        commands += "".join(opened)
+        commands += "".join(opened) + self._peer_rules(self.ways().ways, has_ipv6)
         try:
             nftables.run(commands)
         except FirewallRefused:  # a crash has left one, or it was without IPv6

@@ -17,8 +17,16 @@ IPV6_UPPER = bytes.fromhex("fd6b7562656c697465000000")
 """The first 12 bytes of every pod's IPv6 address, of a unique local prefix (RFC 4193)."""
 IPV6_PREFIX = 96 + PREFIX
 """Of the IPv6 range that a node has beside its /24."""
+LINK_LAYER_UPPER = bytes.fromhex("026b")
+"""The first bytes of a link-layer address that goes with an IPv4 address, as csrc/module/net.c
+gives them to pods: locally administered (IEEE 802).
+"""
 WISH = "kubelite.io/pod-range"
 """Annotation of a Node: the range that suits it, since its machine has no other route there."""
+
+
+LINK_LOCAL = "kubelite.io/link-local-address"
+"""Annotation of a Node: its IPv6 address on the link of its internal address."""
 
 
 def choose(node: str, wish: str, taken: Collection[str]) -> str:
@@ -45,6 +53,21 @@ def ipv6(address: int) -> str:
     import ipaddress
 
     return str(ipaddress.IPv6Address(IPV6_UPPER + address.to_bytes(4, "big")))
+
+
+def ipv6_range(range: str) -> str:
+    """The IPv6 range that goes with a range, as the kernel lists it."""
+    return f"{ipv6(network(range))}/{IPV6_PREFIX}"
+
+
+def pool() -> str:
+    """The range of all pods."""
+    return f"{text(POOL).partition('/')[0]}/{POOL_PREFIX}"
+
+
+def ipv6_pool() -> str:
+    """The IPv6 range of all pods."""
+    return f"{ipv6(POOL)}/{96 + POOL_PREFIX}"
 
 
 def network(range: str) -> int:

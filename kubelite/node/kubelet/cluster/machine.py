@@ -15,6 +15,7 @@ from kubelite.node.kubelet.cluster import node_object
 from kubelite.node.kubelet.cluster.node_object import NodeDescription
 from kubelite.node.kubelet.decide.node_pressure_eviction import threshold
 from kubelite.node.kubelet.stats.measuring import filesystem
+from kubelite.node.network import bridge
 from kubelite.node.network.pod import PodNetwork
 from kubelite.node.runtime.home import Home, boot_id
 from kubelite.objects.pod.qos import Amounts
@@ -53,6 +54,7 @@ def describe(
         labels=labels,
         resources=resources,
         pod_range=PodNetwork(home.run, home.key, home.lock).wished_range(),
+        link_local=bridge.link_local_address(address),
         reserved_memory=reserved_memory,
         reserved_storage=reserved_storage,
         images=images(home),

@@ -21,7 +21,8 @@ _HEARTBEAT = "lastHeartbeatTime"
 class NodeDescription(NamedTuple):
     """What this machine is. ``memory`` and ``storage`` are bytes, of which those reserved are kept
     from pods; ``resources`` are extended ones, ``pressures`` the conditions under which it stands,
-    ``pod_range`` is the range of pod addresses that suits it,
+    ``pod_range`` is the range of pod addresses that suits it, ``link_local`` its IPv6 address on
+    the link of ``address``,
     ``images`` pairs of names and size in bytes; ``volumes`` is the directory of the volumes that
     are provisioned here.
     """
@@ -45,6 +46,7 @@ class NodeDescription(NamedTuple):
     reserved_storage: int = 0
     pressures: frozenset[str] = frozenset()
     pod_range: str = ""
+    link_local: str = ""
     images: Sequence[tuple[tuple[str, ...], int]] = ()
     volumes: str = ""
 
@@ -60,6 +62,7 @@ def node(description: NodeDescription, now: str) -> Object:
             "annotations": {
                 local_volumes.DIRECTORY: description.volumes,
                 pod_ranges.WISH: description.pod_range,
+                pod_ranges.LINK_LOCAL: description.link_local,
             },
         },
         "spec": {},
