@@ -46,6 +46,7 @@ INSIDE = {
 
 _API_FLOORS = [
     ["server"],
+    ["aggregation"],
     ["verbs"],
     ["admission", "discovery"],
     ["auth", "patching"],

@@ -7,7 +7,8 @@ from __future__ import annotations
 import asyncio
 import json
 import ssl
-from contextlib import asynccontextmanager
+import subprocess
+from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import aiohttp
@@ -16,7 +17,7 @@ from kubelite.control.api.server.lifecycle import ApiServer, Options
 from kubelite.control.store.memory import Memory
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Iterator, Mapping
     from pathlib import Path
 
     from kubelite.control.api.wire.request import User
@@ -170,6 +171,16 @@ async def stranger(cluster: Cluster) -> AsyncIterator[Cluster]:
         connector=aiohttp.TCPConnector(ssl=context, limit=0)
     ) as session:
         yield Cluster(cluster.server, session, cluster.url)
+
+
+@contextmanager
+def on_loopback(address: str) -> Iterator[None]:
+    """An endpoint of a service has no loopback address: the tests' own host gets another."""
+    subprocess.run(["ip", "address", "add", address, "dev", "lo"], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["ip", "address", "del", f"{address}/32", "dev", "lo"], check=True)
 
 
 def config_map(name: str, **data: str) -> Object:

@@ -1,5 +1,5 @@
 """The cluster's keys and certificates: one authority, one server certificate, client certificates
-for people and parts.
+for people and parts; and one more authority for what the server shows to extension servers.
 
 Elliptic curve keys (P-256), made in milliseconds. ``cryptography`` is imported only when something
 has to be made: a server that finds its files starts without it.
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.hashes import SHA256
 
 YEARS = 10
+FRONT_PROXY = "front-proxy-client"
 _SERVICE_NAMES = (
     "kubernetes",
     "kubernetes.default",
@@ -51,11 +52,28 @@ class Pki:
     @property
     def authority(self) -> Pair:
         """The authority that signs everything. Server and node may ask for it at the same time."""
-        pair = Pair(self.path("ca.crt"), self.path("ca.key"))
+        return self._authority("ca", "kubelite-ca")
+
+    @property
+    def front_proxy_authority(self) -> Pair:
+        """The authority of :meth:`front_proxy` alone: nobody else's certificate may speak for
+        others to extension servers.
+        """
+        return self._authority("front-proxy-ca", "front-proxy-ca")
+
+    def front_proxy(self) -> Pair:
+        """The certificate with which the server presents itself to extension servers."""
+        pair = Pair(self.path("front-proxy-client.crt"), self.path("front-proxy-client.key"))
+        if not _complete(pair):
+            self._issue(pair, FRONT_PROXY, (), authority=self.front_proxy_authority)
+        return pair
+
+    def _authority(self, file: str, name: str) -> Pair:
+        pair = Pair(self.path(f"{file}.crt"), self.path(f"{file}.key"))
         if not _complete(pair):
             with FileLock(self.path("lock")):
                 if not _complete(pair):
-                    self._make_authority(pair)
+                    self._make_authority(pair, name)
         return pair
 
     def server(self, names: Sequence[str]) -> Pair:
@@ -106,20 +124,26 @@ class Pki:
             write_atomic(path, _pem(_new_key()), durable=True)
         return path
 
-    def _make_authority(self, pair: Pair) -> None:
+    def _make_authority(self, pair: Pair, common_name: str) -> None:
         key = _new_key()
-        name = _name("kubelite-ca", ())
+        name = _name(common_name, ())
         builder = _builder(name, name, key).add_extension(*_constraints(authority=True))
         _write_pair(pair, builder.sign(key, _sha256()), key)
 
     def _issue(
-        self, pair: Pair, user: str, groups: Sequence[str], *, names: Sequence[str] = ()
+        self,
+        pair: Pair,
+        user: str,
+        groups: Sequence[str],
+        *,
+        names: Sequence[str] = (),
+        authority: Pair | None = None,
     ) -> None:
         from cryptography import x509
         from cryptography.hazmat.primitives.serialization import load_pem_private_key
         from cryptography.x509.oid import ExtendedKeyUsageOID as Usage
 
-        authority = self.authority
+        authority = authority or self.authority
         with open(authority.certificate, "rb") as file:
             issuer = x509.load_pem_x509_certificate(file.read())
         with open(authority.key, "rb") as file:

@@ -8,13 +8,19 @@ import base64
 import hashlib
 from typing import TYPE_CHECKING
 
-from kubelite.control.api.discovery.priorities import by_priority
+from kubelite.control.api.discovery.delegated import aggregated_version, version_order
+from kubelite.control.api.discovery.priorities import (
+    CUSTOM_VERSION,
+    group_priority,
+    version_priority,
+)
 from kubelite.lib.json import Object
 from kubelite.objects.facts import schema
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
+    from kubelite.control.api.discovery.delegated import DelegatedVersion
     from kubelite.control.api.wire.resource import Resource
 
 _PARTS = ("get", "patch", "update")
@@ -69,25 +75,45 @@ def core_versions(address: str) -> Object:
     return {"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": reached}
 
 
-def groups(resources: Iterable[Resource]) -> Object:
+def groups(resources: Iterable[Resource], delegated: Sequence[DelegatedVersion] = ()) -> Object:
     """``/apis``: every named group."""
-    listed = [_group(name, versions) for name, versions in _versions(resources).items() if name]
+    versions = _versions(resources, delegated)
+    listed = [_group(name, served) for name, served in versions.items() if name]
     return {"kind": "APIGroupList", "apiVersion": "v1", "groups": listed}
 
 
-def group(resources: Iterable[Resource], name: str) -> Object | None:
+def group(
+    resources: Iterable[Resource], name: str, delegated: Sequence[DelegatedVersion] = ()
+) -> Object | None:
     """``/apis/GROUP``; None where nothing is served under the name."""
-    versions = _versions(resources).get(name) if name else None
+    versions = _versions(resources, delegated).get(name) if name else None
     return {"kind": "APIGroup", "apiVersion": "v1", **_group(name, versions)} if versions else None
 
 
-def _versions(resources: Iterable[Resource]) -> dict[str, list[str]]:
-    by_group: dict[str, list[str]] = {}
-    for res in by_priority(resources):
-        known = by_group.setdefault(res.group, [])
-        if res.version not in known:
-            known.append(res.version)
-    return by_group
+def _versions(
+    resources: Iterable[Resource], delegated: Sequence[DelegatedVersion]
+) -> dict[str, list[str]]:
+    """The versions of each group, in the order of their APIServices' priorities."""
+    priorities: dict[str, int] = {}
+    by_group: dict[str, dict[str, int]] = {}
+    for res in resources:
+        priorities.setdefault(res.group, group_priority(res.group))
+        is_custom = res.crd is not None
+        version = CUSTOM_VERSION if is_custom else version_priority(res.group, res.version)
+        by_group.setdefault(res.group, {}).setdefault(res.version, version)
+    for theirs in delegated:
+        priorities[theirs.group] = max(priorities.get(theirs.group, 0), theirs.group_priority)
+        by_group.setdefault(theirs.group, {})[theirs.version] = theirs.version_priority
+    mixed = {theirs.group for theirs in delegated}
+    names = sorted(by_group, key=lambda name: (-priorities[name], name))
+    return {
+        name: _ordered(by_group[name]) if name in mixed else [*by_group[name]] for name in names
+    }
+
+
+def _ordered(versions: dict[str, int]) -> list[str]:
+    """Versions by priority, those of the same as Kubernetes prefers them."""
+    return sorted(versions, key=lambda name: (versions[name], version_order(name)), reverse=True)
 
 
 def _group(name: str, versions: list[str]) -> Object:
@@ -165,12 +191,23 @@ def _subresource(res: Resource, name: str) -> tuple[str, tuple[str, str] | None,
     return kind or res.kind, home, verbs
 
 
-def aggregated(resources: Iterable[Resource], core: bool, version: str = "v2") -> Object:
+def aggregated(
+    resources: Iterable[Resource],
+    core: bool,
+    version: str = "v2",
+    delegated: Sequence[DelegatedVersion] = (),
+) -> Object:
     """``/api`` (``core``) or ``/apis`` as one document of ``apidiscovery.k8s.io``."""
     served = [res for res in resources if (not res.group) == core]
+    theirs = {} if core else {(item.group, item.version): item for item in delegated}
     items = []
-    for name, versions in _versions(served).items():
-        listed = [_aggregated_version(served, name, group_version) for group_version in versions]
+    for name, versions in _versions(served, tuple(theirs.values())).items():
+        listed = [
+            aggregated_version(theirs[name, group_version])
+            if (name, group_version) in theirs
+            else _aggregated_version(served, name, group_version)
+            for group_version in versions
+        ]
         items.append({"metadata": {"name": name} if name else {}, "versions": listed})
     about = {"kind": "APIGroupDiscoveryList", "apiVersion": f"apidiscovery.k8s.io/{version}"}
     return {**about, "metadata": {}, "items": items}

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from kubelite.control.api.discovery import discovery, openapi
+from kubelite.control.api.discovery import delegated, discovery, openapi
 from kubelite.control.api.discovery.descriptions import describe
+from kubelite.control.api.discovery.gnostic import encode as gnostic
 from kubelite.control.api.discovery.health import PATHS as HEALTH
 from kubelite.control.api.wire.answer import JSON, Answer, json_answer, not_found_page
 from kubelite.control.api.wire.aside import LARGE, aside
@@ -13,12 +14,14 @@ from kubelite.control.api.wire.documents import encode
 from kubelite.control.api.wire.status import method_not_allowed, no_such_path
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from kubelite.control.api.auth.tokens import Tokens
+    from kubelite.control.api.discovery.delegated import DelegatedVersion
     from kubelite.control.api.discovery.health import Health
     from kubelite.control.api.wire.registry import Registry
     from kubelite.control.api.wire.request import Query
+    from kubelite.control.api.wire.resource import Resource
 
 PROTOBUF = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
 _ISSUER, _KEYS = "/.well-known/openid-configuration", "/openid/v1/jwks"
@@ -27,7 +30,8 @@ _READ_ONLY = ("/version", "/openapi")  # everything else answers to any method
 
 class NonResourcePaths:
     """Answers for paths that name no resource. Documents are made once for each state of the
-    registry.
+    registry, and of what ``delegated`` gives: what extension servers serve, a new value after each
+    change.
     """
 
     def __init__(
@@ -37,13 +41,15 @@ class NonResourcePaths:
         health: Health,
         tokens: Tokens,
         metrics: Callable[[], Answer],
+        delegated: Callable[[], Sequence[DelegatedVersion]],
     ) -> None:
         self._registry = registry
         self._address = address
         self._health = health
         self._tokens = tokens
         self._metrics = metrics
-        self._generation = -1
+        self._delegated = delegated
+        self._state: tuple[int, Sequence[DelegatedVersion]] = (-1, ())
         self._made: dict[str, Answer] = {}
 
     async def answer(self, method: str, path: str, query: Query, accept: str) -> Answer:
@@ -61,9 +67,9 @@ class NonResourcePaths:
         return await self._document(path, accept)
 
     async def _document(self, path: str, accept: str) -> Answer:
-        generation = self._registry.generation
-        if self._generation != generation:
-            self._generation = generation
+        state = (self._registry.generation, self._delegated())
+        if self._state != state:
+            self._state = state
             self._made.clear()
         form = _form(path, accept)
         key = f"{path} {form}"
@@ -75,23 +81,35 @@ class NonResourcePaths:
             ):
                 raise no_such_path()
             return not_found_page()
-        if self._generation == generation:
+        if self._state == state:
             self._made[key] = answer
         return answer
 
+    def _served(self) -> list[Resource]:
+        """The resources that this server serves itself."""
+        elsewhere = {(theirs.group, theirs.version) for theirs in self._state[1]}
+        everything = self._registry.all()
+        return [res for res in everything if (res.group, res.version) not in elsewhere]
+
     def _make(self, path: str, form: str) -> Answer | None:
-        resources = self._registry.all()
+        resources, theirs = self._served(), self._state[1]
         if path in ("/api", "/apis") and form:
             content = f"application/json;g=apidiscovery.k8s.io;v={form};as=APIGroupDiscoveryList"
             return Answer(
-                encode(discovery.aggregated(resources, path == "/api", form)) + b"\n", 200, content
+                encode(discovery.aggregated(resources, path == "/api", form, theirs)) + b"\n",
+                200,
+                content,
             )
         if path == "/openapi/v2":
-            if form:
-                return Answer(openapi.v2_proto(resources, describe), 200, PROTOBUF)
-            return Answer(encode(openapi.v2(resources, describe)), 200, JSON)
+            document = delegated.merge_v2(openapi.v2(resources, describe), theirs)
+            if form:  # the only one that kubectl before 1.27 reads
+                return Answer(gnostic(document), 200, PROTOBUF)
+            return Answer(encode(document), 200, JSON)
         if path.startswith("/openapi/v3/"):
-            return _or_nothing(openapi.v3(resources, path[len("/openapi/v3/") :], describe))
+            home = path[len("/openapi/v3/") :]
+            if (version := delegated.at(theirs, home)) is not None:
+                return None if version.v3 is None else Answer(version.v3, 200, JSON)
+            return _or_nothing(openapi.v3(resources, home, describe))
         if path == _ISSUER:
             return json_answer(self._tokens.provider(self._address))
         if path == _KEYS:
@@ -99,7 +117,7 @@ class NonResourcePaths:
         return _or_nothing(self._plain(path))
 
     def _plain(self, path: str) -> Any:
-        resources = self._registry.all()
+        resources, theirs = self._served(), self._state[1]
         parts = path.strip("/").split("/")
         match parts:
             case ["version"]:
@@ -109,13 +127,13 @@ class NonResourcePaths:
             case ["api", version]:
                 return discovery.resource_list(resources, "", version)
             case ["apis"]:
-                return discovery.groups(resources)
+                return discovery.groups(resources, theirs)
             case ["apis", group]:
-                return discovery.group(resources, group)
+                return discovery.group(resources, group, theirs)
             case ["apis", group, version]:
                 return discovery.resource_list(resources, group, version)
             case ["openapi", "v3"]:
-                return openapi.v3_index(resources)
+                return openapi.v3_index(resources, theirs)
             case [""]:
                 return {"paths": self._paths()}
         return None
@@ -123,6 +141,9 @@ class NonResourcePaths:
     def _paths(self) -> list[str]:
         groups = {f"/apis/{res.group}" for res in self._registry.all() if res.group}
         versions = {f"/apis/{res.gv}" for res in self._registry.all() if res.group}
+        for theirs in self._state[1]:
+            groups.add(f"/apis/{theirs.group}")
+            versions.add(f"/{theirs.path}")
         fixed = [
             "/api",
             "/api/v1",

@@ -12,7 +12,6 @@ import hashlib
 from typing import TYPE_CHECKING, Any
 
 from kubelite.control.api.discovery import openapi_schema
-from kubelite.control.api.discovery.gnostic import encode
 from kubelite.control.api.discovery.openapi_schema import Form
 from kubelite.control.api.patching.patch import accepted
 from kubelite.control.api.schema.ownership_shape import encoded
@@ -22,6 +21,7 @@ from kubelite.objects.facts import schema
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from kubelite.control.api.discovery.delegated import DelegatedVersion
     from kubelite.control.api.discovery.openapi_schema import Descriptions
     from kubelite.control.api.wire.resource import Resource
 
@@ -87,22 +87,19 @@ def v2(resources: Iterable[Resource], describe: Descriptions | None = None) -> O
     }
 
 
-def v2_proto(resources: Iterable[Resource], describe: Descriptions | None = None) -> bytes:
-    """``/openapi/v2`` in the only form that kubectl before 1.27 reads: gnostic's protobuf."""
-    return encode(v2(resources, describe))
-
-
-def v3_index(resources: Iterable[Resource]) -> Object:
+def v3_index(resources: Iterable[Resource], delegated: Iterable[DelegatedVersion] = ()) -> Object:
     """``/openapi/v3``: where the document of each group and version is; its address changes with
     its contents.
     """
     by_path: dict[str, list[Resource]] = {}
     for res in resources:
         by_path.setdefault(_home(res), []).append(res)
+    hashes = {path: _hash(served) for path, served in by_path.items()}
+    hashes |= {theirs.path: theirs.v3_hash for theirs in delegated if theirs.v3 is not None}
     return {
         "paths": {
-            path: {"serverRelativeURL": f"/openapi/v3/{path}?hash={_hash(served)}"}
-            for path, served in by_path.items()
+            path: {"serverRelativeURL": f"/openapi/v3/{path}?hash={hashes[path]}"}
+            for path in hashes
         }
     }
 

@@ -6,14 +6,7 @@ number come first, custom groups after all built-in ones.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from kubelite.control.api.wire.resource import Resource
-
-CUSTOM = 1000
+CUSTOM, CUSTOM_VERSION = 1000, 100
 _GROUPS = {
     "": 18000,
     "apiregistration.k8s.io": 17900,
@@ -53,8 +46,3 @@ def group_priority(group: str) -> int:
 def version_priority(group: str, version: str) -> int:
     """``versionPriority`` of a built-in version's APIService."""
     return _VERSIONS.get((group, version), 15)
-
-
-def by_priority(resources: Iterable[Resource]) -> list[Resource]:
-    """Resources in the order of their groups; within a group as they were."""
-    return sorted(resources, key=lambda res: (-group_priority(res.group), res.group))

@@ -55,6 +55,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from kubelite.control.api.admission.context import Context
+    from kubelite.control.api.aggregation.aggregation import Aggregation
+    from kubelite.control.api.aggregation.services import ApiService
     from kubelite.control.api.auth.audit import Audit
     from kubelite.control.api.discovery.nonresource import NonResourcePaths
     from kubelite.control.api.server.flow_control import Classified, FlowControl
@@ -81,6 +83,7 @@ class App:
         self,
         context: Context,
         definitions: Definitions,
+        aggregation: Aggregation,
         nonresource: NonResourcePaths,
         flow: FlowControl,
         metrics: Metrics,
@@ -88,6 +91,7 @@ class App:
     ) -> None:
         self._context = context
         self._definitions = definitions
+        self._aggregation = aggregation
         self._nonresource = nonresource
         self._flow = flow
         self._metrics = metrics
@@ -125,6 +129,7 @@ class App:
         asker = await self._context.authenticator.identify(raw.credentials)
         trace.asker = asker
         await self._definitions.refresh()
+        await self._aggregation.refresh()
         await self._context.authorizer.refresh(asker)
         user = impersonated(asker, raw.headers, self._context.authorizer)
         if user is not asker:
@@ -140,12 +145,15 @@ class App:
         await self._flow.refresh()
         classified = self._flow.classify(attributes)
         self._authorize(request, attributes, trace)
-        long = request.verb == "watch" or request.sub in _RELAYED
+        elsewhere = self._aggregation.find(target.group, target.version)
+        long = request.verb == "watch" or request.sub in _RELAYED or elsewhere is not None
         seat = None if long else await self._flow.acquire(classified)
         begun = self._metrics.begin(request.verb)
         code = 500
         try:
-            answer = await self._respond(request)
+            answer = await (
+                self._pass_on(elsewhere, raw, user) if elsewhere else self._respond(request)
+            )
             code = answer.code if isinstance(answer, Answer) else 200
         except StatusError as error:
             code = error.code
@@ -156,10 +164,16 @@ class App:
                 seat.release()
         return _with_flow(answer, classified)
 
-    async def _answer_path(self, user: User, raw: RawRequest, trace: AuditTrace) -> Answer:
+    async def _pass_on(self, service: ApiService, raw: RawRequest, user: User) -> Answer | Stream:
+        """The answer of an extension server. Raises StatusError, StoreError."""
+        return await self._aggregation.pass_on(service, user, raw.headers, raw.read_body)
+
+    async def _answer_path(self, user: User, raw: RawRequest, trace: AuditTrace) -> Answer | Stream:
         """The answer for a path that is no resource. Raises StatusError."""
         attributes = AuthorizationAttributes(user, raw.method.lower(), path=raw.path)
         self._authorize_path(attributes, raw, trace)
+        if (elsewhere := self._aggregation.at_path(raw.path)) is not None:
+            return await self._pass_on(elsewhere, raw, user)
         await self._flow.refresh()
         seat = await self._flow.acquire(self._flow.classify(attributes))
         query = await _query(raw) if raw.query else Query({})

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from kubelite.control.api.admission.context import Context
 from kubelite.control.api.admission.namespaces import MAKERS
 from kubelite.control.api.admission.order import standard
+from kubelite.control.api.aggregation.aggregation import Aggregation
 from kubelite.control.api.auth.audit import Audit
 from kubelite.control.api.auth.authentication import Authenticator
 from kubelite.control.api.auth.authorization import Authorizer
@@ -84,6 +85,7 @@ class ApiServer:
             Kubelets(self.pki),
         )
         self._definitions = Definitions(self.context)
+        self._aggregation = Aggregation(self.context, self.pki)
         metrics = Metrics()
         nonresource = NonResourcePaths(
             registry,
@@ -91,6 +93,7 @@ class ApiServer:
             Health(store, lambda: self._ready),
             tokens,
             metrics.answer,
+            self._aggregation.delegated,
         )
         self._audit = (
             Audit(options.audit_log, list(options.audit_rules)) if options.audit_log else None
@@ -101,6 +104,7 @@ class ApiServer:
         app = App(
             self.context,
             self._definitions,
+            self._aggregation,
             nonresource,
             FlowControl(store),
             metrics,
@@ -116,13 +120,18 @@ class ApiServer:
         bind = self._options.bind
         return _own_address() if bind in ("0.0.0.0", "::", "") else bind
 
+    def _trusted(self) -> seed.Authorities:
+        with open(self.pki.front_proxy_authority.certificate, encoding="ascii") as file:
+            return seed.Authorities(self.authority, file.read())
+
     async def start(self) -> None:
         """Listens, seeds a new cluster, and becomes ready. Raises OSError, StoreError."""
         self.context.store.start()
         self.port = await self._server.listen(self._options.bind, self._options.port)
         own = Address(self.address, self.port)
-        await seed.seed_cluster(self.context.store, self.context.registry, self.authority, own)
+        await seed.seed_cluster(self.context.store, self.context.registry, self._trusted(), own)
         self._definitions.start()
+        self._aggregation.start()
         self._expiry.start()
         self._signer.start()
         self._lease = IdentityLease(self.context, own)
@@ -135,6 +144,7 @@ class ApiServer:
         await self.context.store.end_watches()
         await self._server.close()
         await self._definitions.close()
+        await self._aggregation.close()
         await self._expiry.close()
         await self._signer.close()
         if self._lease is not None:

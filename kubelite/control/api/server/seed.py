@@ -2,17 +2,20 @@
 ``kubernetes``.
 
 Only what is missing is written, so a second start writes nothing, and one that comes after a killed
-one writes the rest.
+one writes the rest; what extension servers trust is kept as it has to be.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kubelite.control.api.admission import namespaces
 from kubelite.control.api.admission.services import IPV4, NETWORK
-from kubelite.control.api.discovery import priorities
+from kubelite.control.api.aggregation import registration
+from kubelite.control.api.auth.pki import FRONT_PROXY
 from kubelite.control.api.server import addresses, flow_policy, rbac_policy
+from kubelite.control.api.strategy import strategy
+from kubelite.control.api.wire.documents import load
 from kubelite.control.api.wire.timestamp import timestamp
 from kubelite.control.store.types import Conflict
 from kubelite.lib.json import Object
@@ -29,12 +32,21 @@ if TYPE_CHECKING:
 _PIECE = 100  # an etcd takes at most 128 changes at once
 
 
-async def seed_cluster(store: Store, registry: Registry, authority: str, address: Address) -> None:
-    """Writes what is missing. ``authority`` is the cluster's certificate in PEM, ``address`` where
-    the server listens.
+class Authorities(NamedTuple):
+    """Certificates in PEM: whose client certificates are users, and whose speak for others to
+    extension servers.
     """
+
+    clients: str
+    front_proxy: str
+
+
+async def seed_cluster(
+    store: Store, registry: Registry, authorities: Authorities, address: Address
+) -> None:
+    """Writes what is missing. ``address`` is where the server listens."""
     for _ in range(3):
-        changes = [change async for change in _missing(store, registry, authority, address)]
+        changes = [change async for change in _missing(store, registry, authorities, address)]
         try:
             for piece in range(0, len(changes), _PIECE):
                 await store.commit(changes[piece : piece + _PIECE])
@@ -43,22 +55,41 @@ async def seed_cluster(store: Store, registry: Registry, authority: str, address
         return
 
 
-async def _missing(store: Store, registry: Registry, authority: str, address: Address) -> Any:
-    for res, obj in objects(registry, authority, address):
+async def _missing(
+    store: Store, registry: Registry, authorities: Authorities, address: Address
+) -> Any:
+    for res, obj in objects(registry, authorities, address):
         metadata = obj["metadata"]
         namespace = metadata.get("namespace", "")
-        if await store.get(res.prefix, namespace, metadata["name"]) is None:
+        entry = await store.get(res.prefix, namespace, metadata["name"])
+        if entry is None:
             yield namespaces.creation(store, res, obj)
+        elif metadata["name"] == EXTENSIONS and (data := _joined(load(entry), authorities)):
+            value = strategy.stored(res, {**load(entry), "data": data})
+            yield store.change(res.prefix, namespace, EXTENSIONS, value, expected=entry.revision)
+
+
+def _joined(obj: Object, authorities: Authorities) -> Object | None:
+    """The data of what extension servers trust with this server's authorities among those of
+    others of the same store; None where they are. Once the clients' authority spoke for others too.
+    """
+    data, result = obj.get("data") or {}, _extension_authentication(authorities)["data"]
+    for key in (name for name in result if name.endswith("-ca-file")):
+        others = data.get(key, "")
+        if key == _PROXIES and others == authorities.clients:
+            continue
+        result[key] = others if result[key] in others else result[key] + others
+    return result if result != data else None
 
 
 def objects(
-    registry: Registry, authority: str, address: Address
+    registry: Registry, authorities: Authorities, address: Address
 ) -> Iterator[tuple[Resource, Object]]:
     """Everything that a cluster has from the beginning."""
     rbac = rbac_policy.RBAC
     for name in rbac_policy.NAMESPACES:
         yield registry.builtin("", "namespaces"), namespace(name)
-        for res, obj in namespaces.initial_objects(registry, name, authority):
+        for res, obj in namespaces.initial_objects(registry, name, authorities.clients):
             yield res, obj
     for plural, listed in (
         ("clusterroles", rbac_policy.flat_rules(rbac_policy.CLUSTER_ROLES)),
@@ -78,9 +109,12 @@ def objects(
     for group, version in sorted(
         {(res.group, res.version) for res in registry.all() if res.crd is None}
     ):
-        yield registry.builtin("apiregistration.k8s.io", "apiservices"), api_service(group, version)
+        yield (
+            registry.builtin("apiregistration.k8s.io", "apiservices"),
+            registration.builtin(group, version),
+        )
     yield registry.builtin("networking.k8s.io", "servicecidrs"), _service_cidr()
-    yield registry.builtin("", "configmaps"), _extension_authentication(authority)
+    yield registry.builtin("", "configmaps"), _extension_authentication(authorities)
     yield registry.builtin("", "services"), _service(address.port)
     yield registry.builtin("networking.k8s.io", "ipaddresses"), _taken_address()
     yield registry.builtin("", "endpoints"), addresses.endpoints_object([address])
@@ -98,6 +132,8 @@ def namespace(name: str) -> Object:
     }
 
 
+EXTENSIONS = "extension-apiserver-authentication"
+_PROXIES = "requestheader-client-ca-file"
 _LABELS = {"component": "apiserver", "provider": "kubernetes"}
 
 
@@ -114,32 +150,6 @@ def _service(port: int) -> Object:
             "ipFamilyPolicy": "SingleStack",
             "ports": [{"name": "https", "protocol": "TCP", "port": 443, "targetPort": port}],
         },
-    }
-
-
-def api_service(group: str, version: str) -> Object:
-    """The APIService of a version that this server serves itself."""
-    condition = {
-        "type": "Available",
-        "status": "True",
-        "lastTransitionTime": timestamp(),
-        "reason": "Local",
-        "message": "Local APIServices are always available",
-    }
-    spec: Object = {
-        "version": version,
-        "groupPriorityMinimum": priorities.group_priority(group),
-        "versionPriority": priorities.version_priority(group, version),
-    }
-    return {
-        "kind": "APIService",
-        "apiVersion": "apiregistration.k8s.io/v1",
-        "metadata": {
-            "name": f"{version}.{group}",
-            "labels": {"kube-aggregator.kubernetes.io/automanaged": "onstart"},
-        },
-        "spec": {**spec, "group": group} if group else spec,
-        "status": {"conditions": [condition]},
     }
 
 
@@ -160,18 +170,18 @@ def _service_cidr() -> Object:
     }
 
 
-def _extension_authentication(authority: str) -> Object:
+def _extension_authentication(authorities: Authorities) -> Object:
     """What extension servers trust: the authority of client certificates, and the names of the
     headers in which this server tells who asks.
     """
     return {
         "kind": "ConfigMap",
         "apiVersion": "v1",
-        "metadata": {"name": "extension-apiserver-authentication", "namespace": "kube-system"},
+        "metadata": {"name": EXTENSIONS, "namespace": "kube-system"},
         "data": {
-            "client-ca-file": authority,
-            "requestheader-allowed-names": '["front-proxy-client"]',
-            "requestheader-client-ca-file": authority,
+            "client-ca-file": authorities.clients,
+            "requestheader-allowed-names": f'["{FRONT_PROXY}"]',
+            _PROXIES: authorities.front_proxy,
             "requestheader-extra-headers-prefix": '["X-Remote-Extra-"]',
             "requestheader-group-headers": '["X-Remote-Group"]',
             "requestheader-uid-headers": '["X-Remote-Uid"]',

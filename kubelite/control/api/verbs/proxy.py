@@ -21,14 +21,14 @@ from kubelite.control.api.wire.documents import load
 from kubelite.control.api.wire.status import bad_request, not_found, unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterable
 
     from aiohttp import web
 
     from kubelite.control.api.admission.context import Context
     from kubelite.control.api.wire.request import Request
 
-_HOP = (
+HOP = (
     "connection",
     "keep-alive",
     "transfer-encoding",
@@ -38,6 +38,15 @@ _HOP = (
     "host",
     "content-length",
 )
+AUTOMATIC = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
+"""What the HTTP client would add to a request that does not have it."""
+UNREACHABLE = (
+    OSError,
+    TimeoutError,
+    asyncio.IncompleteReadError,
+    asyncio.LimitOverrunError,
+)
+"""Why no answer comes of a connection."""
 _SECRET = ("authorization", "cookie")
 _TAG = re.compile(rb"<[a-z][^<>]*>", re.IGNORECASE)
 _LINK = re.compile(
@@ -168,7 +177,7 @@ def _number(port: str) -> int:
     return int(port)
 
 
-def _forwarded(connection: web.Request, dropped: tuple[str, ...]) -> dict[str, str]:
+def forwarded(connection: web.Request, dropped: tuple[str, ...]) -> dict[str, str]:
     """The headers of a request that go on, and who it was meant for."""
     kept = {
         name: value
@@ -193,7 +202,7 @@ async def _pass_on(connection: web.Request, target: Target, body: bytes) -> web.
         return web.Response(status=301, headers={"Location": f"{own}/{mark}{query}"})
     scheme, url_path = "https" if target.tls else "http", target.path(connection.raw_path)
     url = f"{scheme}://{target.place.authority}{url_path}"
-    headers, tls = _forwarded(connection, (*_HOP, *_SECRET)), target.tls or False
+    headers, tls = forwarded(connection, (*HOP, *_SECRET)), target.tls or False
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS)
     try:
         async with (
@@ -205,6 +214,7 @@ async def _pass_on(connection: web.Request, target: Target, body: bytes) -> web.
                 data=body or None,
                 ssl=tls,
                 allow_redirects=False,
+                skip_auto_headers=AUTOMATIC,
             ) as got,
         ):
             response = web.StreamResponse(status=got.status)
@@ -215,7 +225,7 @@ async def _pass_on(connection: web.Request, target: Target, body: bytes) -> web.
                     and not value.startswith("//")
                 ):
                     response.headers.add(name, own + value)
-                elif name.lower() not in _HOP:
+                elif name.lower() not in HOP:
                     response.headers.add(name, value)
             await response.prepare(connection)
             pieces: AsyncIterator[bytes] = got.content.iter_chunked(PIECE)
@@ -258,27 +268,40 @@ def _unreachable(target: Target, error: Exception) -> web.Response:
 
 
 async def _tunnel(connection: web.Request, target: Target) -> web.StreamResponse:
-    """A request that wants another protocol: once it is granted, bytes go both ways, unread."""
+    """A request that wants another protocol."""
+    place, path = target.place, target.path(connection.raw_path)
+    headers = {"Host": place.authority, **forwarded(connection, ("host", *_SECRET))}
+    name = place.host if target.tls else None
+    try:
+        return await tunnel(connection, place, path, headers.items(), target.tls, name)
+    except UNREACHABLE as error:
+        return _unreachable(target, error)
+
+
+async def tunnel(
+    connection: web.Request,
+    place: Place,
+    path: str,
+    headers: Iterable[tuple[str, str]],
+    tls: ssl.SSLContext | None,
+    name: str | None,
+) -> web.StreamResponse:
+    """Asks for another protocol; once that is granted, bytes go both ways, unread. ``name`` is
+    what the certificate is for. Raises what is in :data:`UNREACHABLE`.
+    """
     from aiohttp import web
 
-    lines = [
-        f"{connection.method} {target.path(connection.raw_path)} HTTP/1.1",
-        f"Host: {target.place.authority}",
-    ]
-    lines += [
-        f"{name}: {value}" for name, value in _forwarded(connection, ("host", *_SECRET)).items()
-    ]
-    place = target.place
-    try:
-        async with asyncio.timeout(CONNECT_SECONDS):
-            name = place.host if target.tls else None
-            reader, writer = await asyncio.open_connection(
-                place.host, place.port, ssl=target.tls, server_hostname=name, limit=PIECE
-            )
+    lines = [f"{connection.method} {path} HTTP/1.1", *(f"{key}: {value}" for key, value in headers)]
+    async with asyncio.timeout(CONNECT_SECONDS):
+        reader, writer = await asyncio.open_connection(
+            place.host, place.port, ssl=tls, server_hostname=name, limit=PIECE
+        )
+        try:
             writer.write(("\r\n".join(lines) + "\r\n\r\n").encode("latin-1"))
             head = await reader.readuntil(b"\r\n\r\n")
-    except (OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
-        return _unreachable(target, error)
+        except BaseException:
+            writer.close()
+            raise
     if head.split(b" ", 2)[1:2] == [b"101"]:
         return await join(connection, head, reader, writer)
     try:

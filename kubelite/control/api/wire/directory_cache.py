@@ -4,6 +4,8 @@ looked at.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from typing import TYPE_CHECKING
 
 from kubelite.control.store.store import directory
@@ -107,10 +109,18 @@ class Followers:
         self, store: Store, prefixes: Iterable[str], note: Note, reset: Callable[[str], None]
     ) -> None:
         self._version, self._seen = 0, -1
+        self._news = asyncio.Event()
         self._followers = [Follower(store, prefix, note, reset, self._touch) for prefix in prefixes]
 
     def _touch(self) -> None:
         self._version += 1
+        self._news.set()
+
+    async def wait_for_any(self, seconds: float) -> None:
+        """Returns when there may be something to learn of any directory, or after a time."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._news.wait()
 
     async def wait(self, seconds: float) -> bool:
         """Returns when there may be something to learn of the first directory, or after a time.
@@ -121,6 +131,7 @@ class Followers:
     async def refresh(self) -> None:
         """Learns what has changed, and waits for what was written here. Raises StoreError."""
         version = self._version
+        self._news.clear()
         if version == self._seen:
             return
         for follower in self._followers:

@@ -4,8 +4,7 @@ import asyncio
 import base64
 import json
 import ssl
-import subprocess
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
 
 import pytest
@@ -14,7 +13,7 @@ from aiohttp import web
 from kubelite.control.api.admission.dynamic import expressions, matching
 from kubelite.control.api.auth.pki import Pki
 from kubelite.control.api.wire.resource import builtin
-from tests.control.world import CONFIG, PODS, cluster, config_map, pod
+from tests.control.world import CONFIG, PODS, cluster, config_map, on_loopback, pod
 
 ADMISSION = "/apis/admissionregistration.k8s.io/v1"
 SLICES = "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices"
@@ -331,16 +330,6 @@ async def test_a_mutating_webhook_patches(tmp_path):
         }
         assert (await api.create(CONFIG, config_map("a"))).ok()["data"] == {"by": "hook"}
         assert (await api.get(f"{CONFIG}/a")).ok()["data"] == {"by": "hook"}
-
-
-@contextmanager
-def on_loopback(address):
-    """An endpoint of a service has no loopback address: the tests' own host gets another."""
-    subprocess.run(["ip", "address", "add", address, "dev", "lo"], check=True)
-    try:
-        yield
-    finally:
-        subprocess.run(["ip", "address", "del", f"{address}/32", "dev", "lo"], check=True)
 
 
 async def test_a_webhook_behind_a_service_is_called_by_the_name_of_the_service(tmp_path):

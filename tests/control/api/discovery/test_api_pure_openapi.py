@@ -179,7 +179,7 @@ def named(entries):
 
 
 def test_the_protobuf_form_says_the_same():
-    document = parts(openapi.v2_proto(RESOURCES))
+    document = parts(gnostic.encode(DOCUMENT))
     assert document[1] == [b"2.0"]
     definitions = named(parts(document[9][0])[1])
     assert set(definitions) == set(DOCUMENT["definitions"])

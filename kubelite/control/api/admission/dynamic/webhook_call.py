@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import base64
-import socket
 import ssl
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import msgspec
 
+from kubelite.control.api.admission.dynamic.service_endpoint import (
+    NoEndpoint,
+    fixed_resolver,
+    ready_endpoint,
+)
 from kubelite.control.api.wire.allowed_addresses import resolve
-from kubelite.control.api.wire.documents import encode, load
+from kubelite.control.api.wire.documents import encode
 from kubelite.control.api.wire.status import StatusError
-from kubelite.lib.addresses import is_allowed_host
 from kubelite.lib.json import Object
 
 if TYPE_CHECKING:
-    from aiohttp.abc import AbstractResolver, ResolveResult
-
     from kubelite.control.store.store import Store
 
 MAX_ANSWER = 3 << 20
@@ -34,7 +35,7 @@ async def post(store: Store, client: Object, review: Object, seconds: int) -> An
 
     url, address = await _destination(store, client)
     timeout = aiohttp.ClientTimeout(total=seconds)
-    connector = aiohttp.TCPConnector(ssl=_trust(client), resolver=_fixed_resolver(address))
+    connector = aiohttp.TCPConnector(ssl=_trust(client), resolver=fixed_resolver(address))
     headers = {"Content-Type": "application/json", "Accept": "application/json"}
     url = f"{url}?timeout={seconds}s"
     try:
@@ -66,36 +67,6 @@ def _trust(client: Object) -> ssl.SSLContext:
         raise CallFailed(f"its caBundle cannot be used: {error}") from error
 
 
-def _fixed_resolver(address: tuple[str, int]) -> AbstractResolver:
-    """Resolves every name to one address: a service is reached at an endpoint, under its name."""
-    from aiohttp.abc import AbstractResolver
-
-    version = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
-
-    class Fixed(AbstractResolver):
-        async def resolve(
-            self,
-            host: str,
-            port: int = 0,  # named as the caller names it
-            family: socket.AddressFamily = socket.AF_INET,
-        ) -> list[ResolveResult]:
-            return [
-                {
-                    "hostname": host,
-                    "host": address[0],
-                    "port": address[1],
-                    "family": version,
-                    "proto": 0,
-                    "flags": socket.AI_NUMERICHOST,
-                }
-            ]
-
-        async def close(self) -> None:
-            """Nothing is held."""
-
-    return Fixed()
-
-
 async def _destination(store: Store, client: Object) -> tuple[str, tuple[str, int]]:
     """The URL of a webhook and the address behind it; of a service a ready endpoint. Raises
     CallFailed.
@@ -111,28 +82,8 @@ async def _destination(store: Store, client: Object) -> tuple[str, tuple[str, in
     namespace, name = service.get("namespace", ""), service.get("name", "")
     port = service.get("port") or 443
     path = service.get("path") or "/"
-    address = await _endpoint(store, namespace, name, port)
+    try:
+        address = await ready_endpoint(store, namespace, name, port)
+    except NoEndpoint as error:
+        raise CallFailed(str(error)) from error
     return f"https://{name}.{namespace}.svc:{port}{path}", address
-
-
-async def _endpoint(store: Store, namespace: str, name: str, port: int) -> tuple[str, int]:
-    entry = await store.get("services/specs", namespace, name)
-    if entry is None:
-        raise CallFailed(f'service "{namespace}/{name}" not found')
-    ports = load(entry).get("spec", {}).get("ports") or ()
-    names = [service_port.get("name", "") for service_port in ports if service_port["port"] == port]
-    if not names:
-        raise CallFailed(f'no service port {port} found for service "{name}"')
-    for stored in (await store.page("endpointslices", namespace)).entries:
-        piece = load(stored)
-        if (piece["metadata"].get("labels") or {}).get("kubernetes.io/service-name") != name:
-            continue
-        numbers = [
-            item["port"] for item in piece.get("ports") or () if item.get("name", "") in names
-        ]
-        for endpoint in piece.get("endpoints") or ():
-            host = endpoint["addresses"][0]
-            ready = (endpoint.get("conditions") or {}).get("ready", True)
-            if numbers and ready and is_allowed_host(host):
-                return str(host), int(numbers[0])
-    raise CallFailed(f'no endpoints available for service "{name}"')

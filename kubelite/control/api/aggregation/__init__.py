@@ -1,0 +1,1 @@
+"""Extension servers: APIService objects, and the groups and versions that they hand over."""
