@@ -105,8 +105,8 @@ def of_document(selector: Mapping[str, Any] | None) -> Selector:
     """The selector of a ``labelSelector`` in a plain document. Raises SelectorError for values that
     do not fit their operator.
     """
-    if selector is None:
-        return NOTHING
+    if not selector:
+        return NOTHING if selector is None else EVERYTHING
     expressions = (
         requirement(entry["key"], entry["operator"], entry.get("values") or ())
         for entry in selector.get("matchExpressions") or ()

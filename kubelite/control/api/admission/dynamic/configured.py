@@ -27,6 +27,7 @@ class Configured:
 
     def __init__(self) -> None:
         self._objects: dict[str, dict[str, Object]] = {kind: {} for kind in KINDS}
+        self._about_namespace: set[tuple[str, str]] = set()
         self._followers: Followers | None = None
 
     async def refresh(self, store: Store) -> None:
@@ -48,6 +49,10 @@ class Configured:
         """One policy by its name."""
         return self._objects[kind].get(name)
 
+    def asks_for_namespace(self, kind: str, name: str) -> bool:
+        """Whether an expression of a policy may be about the namespace's object."""
+        return (kind, name) in self._about_namespace
+
     def _reset(self, kind: str) -> None:
         self._objects[kind].clear()
 
@@ -57,3 +62,6 @@ class Configured:
             self._objects[kind].pop(key[1], None)
         else:
             self._objects[kind][key[1]] = obj
+        self._about_namespace.discard((kind, key[1]))
+        if entry is not None and b"namespaceObject" in entry.value:
+            self._about_namespace.add((kind, key[1]))

@@ -39,11 +39,13 @@ _NOTE = "validation.policy.admission.k8s.io/validation_failure"
 async def validate(configured: Configured, attempt: Attempt, write: matching.Write) -> None:
     """Evaluates all validating policies. Raises StatusError for the first that denies."""
     for binding in configured.all("validatingadmissionpolicybindings"):
-        policy = configured.policy("validatingadmissionpolicies", binding["spec"]["policyName"])
+        kind, name = "validatingadmissionpolicies", binding["spec"]["policyName"]
+        policy = configured.policy(kind, name)
         if policy is None:
             continue
+        namespaced = configured.asks_for_namespace(kind, name)
         try:
-            async for scope in _scopes(attempt, write, policy, binding):
+            async for scope in _scopes(attempt, write, policy, binding, namespaced):
                 _judge(attempt, policy, binding, scope)
         except EvaluationError as error:
             if policy["spec"].get("failurePolicy", "Fail") == "Fail":
@@ -109,11 +111,13 @@ def denied(attempt: Attempt, why: str, reason: str, cause: str) -> StatusError:
 async def mutate(configured: Configured, attempt: Attempt, write: matching.Write) -> None:
     """Carries out all mutating policies, in the order of their bindings. Raises StatusError."""
     for binding in configured.all("mutatingadmissionpolicybindings"):
-        policy = configured.policy("mutatingadmissionpolicies", binding["spec"]["policyName"])
+        kind, name = "mutatingadmissionpolicies", binding["spec"]["policyName"]
+        policy = configured.policy(kind, name)
         if policy is None:
             continue
+        namespaced = configured.asks_for_namespace(kind, name)
         try:
-            async for scope in _scopes(attempt, write, policy, binding):
+            async for scope in _scopes(attempt, write, policy, binding, namespaced):
                 for mutation in policy["spec"].get("mutations") or ():
                     attempt.obj = _mutated(attempt, mutation, scope)
         except EvaluationError as error:
@@ -145,10 +149,11 @@ def _mutated(attempt: Attempt, mutation: Object, scope: Scope) -> Object:
 
 
 async def _scopes(
-    attempt: Attempt, write: matching.Write, policy: Object, binding: Object
+    attempt: Attempt, write: matching.Write, policy: Object, binding: Object, namespaced: bool
 ) -> AsyncIterator[Scope]:
     """The names for a policy's expressions, once for each object of parameters; nothing where the
-    policy is not about the write. Raises StatusError, EvaluationError.
+    policy is not about the write. ``namespaced``: expressions may name the namespace's object.
+    Raises StatusError, EvaluationError.
     """
     spec = policy["spec"]
     matched = _matched(attempt, write, spec.get("matchConstraints") or {})
@@ -161,7 +166,7 @@ async def _scopes(
         "object": partial(as_version, attempt.obj or None, matched),
         "oldObject": partial(as_version, attempt.old, matched),
         "request": partial(request_of, attempt, matched),
-        "namespaceObject": await _namespace_object(attempt) if _asks_for_namespace(spec) else None,
+        "namespaceObject": await _namespace_object(attempt) if namespaced else None,
         "params": None,
     }
     if not all_hold(spec.get("matchConditions"), Scope(names, spec.get("variables"))):
@@ -173,15 +178,6 @@ async def _scopes(
 def request_of(attempt: Attempt, matched: Resource) -> Object:
     """What expressions may name as ``request``."""
     return {**admission_request(attempt, matched), "object": None, "oldObject": None}
-
-
-def _asks_for_namespace(spec: Object) -> bool:
-    """Whether an expression of a policy may be about the namespace's object."""
-    return any(
-        "namespaceObject" in str(part)
-        for kind in ("matchConditions", "variables", "validations", "auditAnnotations", "mutations")
-        for part in spec.get(kind) or ()
-    )
 
 
 def _matched(attempt: Attempt, write: matching.Write, resources: Object) -> Resource | None:
