@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
+from kubelite.control.api.kinds.common import autoscaling_v1
 from kubelite.control.api.kinds.common.checks import not_negative
 from kubelite.control.api.kinds.rules import Rules
 from kubelite.control.api.schema import structs
@@ -67,7 +67,10 @@ def _default_autoscaler(obj: Any) -> None:
         return
     spec = obj.spec
     spec.minReplicas = 1 if spec.minReplicas is None else spec.minReplicas
-    if spec.targetCPUUtilizationPercentage is None and _METRICS not in obj.metadata.annotations:
+    if (
+        spec.targetCPUUtilizationPercentage is None
+        and autoscaling_v1.METRICS not in obj.metadata.annotations
+    ):
         spec.targetCPUUtilizationPercentage = 80
 
 
@@ -87,7 +90,7 @@ _POSITIVE = "must be greater than zero"
 
 def _check_autoscaler(obj: Object) -> Iterator[Cause]:
     if obj.get("apiVersion") == "autoscaling/v1":
-        obj = _to_v2(obj)
+        obj = autoscaling_v1.to_v2(obj)
     spec = obj.get("spec") or {}
     low, high = spec.get("minReplicas"), spec.get("maxReplicas", 0)
     if low is not None and low < 1:
@@ -335,99 +338,14 @@ def _shown_share(value: int | None) -> str:
     return UNKNOWN if value is None else f"{value}%"
 
 
-_METRICS = "autoscaling.alpha.kubernetes.io/metrics"
-_BEHAVIOR = "autoscaling.alpha.kubernetes.io/behavior"
-_CURRENT = "autoscaling.alpha.kubernetes.io/current-metrics"
-_CONDITIONS = "autoscaling.alpha.kubernetes.io/conditions"
-
-
 def _convert(obj: Object, group_version: str) -> Object:
-    change = _to_v1 if group_version == "autoscaling/v1" else _to_v2
-    return structs.normal(group_version, change({**obj, "apiVersion": group_version}))
-
-
-def _annotated(obj: Object, extras: dict[str, Any]) -> Object:
-    """The object with what its version has no field for, kept as annotations."""
-    given = {
-        key: json.dumps(value, separators=(",", ":")) for key, value in extras.items() if value
-    }
-    metadata = dict(obj.get("metadata") or {})
-    annotations = {**(metadata.get("annotations") or {}), **given}
-    return {
-        **obj,
-        "metadata": {**metadata, "annotations": annotations} if annotations else metadata,
-    }
-
-
-def _taken(obj: Object) -> tuple[Object, dict[str, Any]]:
-    """The object without those annotations, and what they said; one that cannot be read says
-    nothing.
-    """
-    metadata = dict(obj.get("metadata") or {})
-    annotations = dict(metadata.pop("annotations", None) or {})
-    extras = {}
-    for key in (_METRICS, _BEHAVIOR, _CURRENT, _CONDITIONS):
-        try:
-            extras[key] = json.loads(annotations.pop(key, "null"))
-        except ValueError:
-            extras[key] = None
-    return {
-        **obj,
-        "metadata": {**metadata, "annotations": annotations} if annotations else metadata,
-    }, extras
-
-
-def _is_cpu(metric: Object, side: str) -> bool:
-    resource = metric.get("resource") or {}
-    return (
-        resource.get("name") == "cpu"
-        and (resource.get(side) or {}).get("averageUtilization") is not None
-    )
-
-
-def _to_v1(obj: Object) -> Object:
-    spec, status = dict(obj.get("spec") or {}), dict(obj.get("status") or {})
-    metrics, current = spec.pop("metrics", None) or [], status.pop("currentMetrics", None) or []
-    cpu = next((metric for metric in metrics if _is_cpu(metric, "target")), None)
-    used = next((metric for metric in current if _is_cpu(metric, "current")), None)
-    kept = {
-        _METRICS: [metric for metric in metrics if metric is not cpu],
-        _BEHAVIOR: spec.pop("behavior", None),
-        _CURRENT: [metric for metric in current if metric is not used],
-        _CONDITIONS: status.pop("conditions", None),
-    }
-    if cpu is not None:
-        spec["targetCPUUtilizationPercentage"] = cpu["resource"]["target"]["averageUtilization"]
-    if used is not None:
-        status["currentCPUUtilizationPercentage"] = used["resource"]["current"][
-            "averageUtilization"
-        ]
-    return _annotated({**obj, "spec": spec, "status": status}, kept)
-
-
-def _to_v2(obj: Object) -> Object:
-    obj, kept = _taken(obj)
-    spec, status = dict(obj.get("spec") or {}), dict(obj.get("status") or {})
-    metrics, current = list(kept[_METRICS] or ()), list(kept[_CURRENT] or ())
-    share = spec.pop("targetCPUUtilizationPercentage", None)
-    if share is not None:
-        metrics.append(_cpu("target", {"type": "Utilization", "averageUtilization": share}))
-    used = status.pop("currentCPUUtilizationPercentage", None)
-    if used is not None:
-        current.append(_cpu("current", {"averageUtilization": used}))
-    for holder, key, value in (
-        (spec, "metrics", metrics),
-        (spec, "behavior", kept[_BEHAVIOR]),
-        (status, "currentMetrics", current),
-        (status, "conditions", kept[_CONDITIONS]),
-    ):
-        if value:
-            holder[key] = value
-    return {**obj, "spec": spec, "status": status}
-
-
-def _cpu(side: str, value: Object) -> Object:
-    return {"type": "Resource", "resource": {"name": "cpu", side: value}}
+    obj = {**obj, "apiVersion": group_version}
+    if group_version == "autoscaling/v1":
+        return structs.normal(group_version, autoscaling_v1.to_v1(obj))
+    # Version 2 is the one that is stored, and read from the store with its defaults.
+    value = structs.read("autoscaling.v2.HorizontalPodAutoscaler", autoscaling_v1.to_v2(obj))
+    _default_autoscaler_v2(value)
+    return structs.write(value)  # type: ignore[no-any-return]
 
 
 _OWN = tuple(
@@ -449,7 +367,7 @@ _OWN = tuple(
 
 KINDS: dict[tuple[str, str], Rules] = {
     ("autoscaling", "HorizontalPodAutoscaler"): Rules(
-        field_annotations=(_METRICS, _BEHAVIOR, _CURRENT, _CONDITIONS),
+        field_annotations=autoscaling_v1.ANNOTATIONS,
         check_subresource={"status": _check_autoscaler_status},
         may_be_empty=_OWN,
         defaults=_default_autoscaler,

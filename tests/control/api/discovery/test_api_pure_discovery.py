@@ -117,47 +117,143 @@ def autoscaler(version, spec, **more):
     }
 
 
+def annotation(obj, name):
+    return json.loads(obj["metadata"]["annotations"][f"autoscaling.alpha.kubernetes.io/{name}"])
+
+
 def test_an_autoscaler_of_version_2_in_version_1_and_back():
+    policy = {"type": "Pods", "value": 1, "periodSeconds": 5}
+    up = {"stabilizationWindowSeconds": 0, "selectPolicy": "Max", "policies": [policy]}
+    down = {**up, "stabilizationWindowSeconds": 9}
     new = autoscaler(
         "autoscaling/v2",
-        {**TARGET, "metrics": [PODS, CPU], "behavior": {"scaleUp": {"selectPolicy": "Max"}}},
+        {
+            **TARGET,
+            "minReplicas": 1,
+            "metrics": [PODS, CPU],
+            "behavior": {"scaleUp": up, "scaleDown": down},
+        },
     )
     old = registry.convert(new, "autoscaling/v1")
-    assert old["spec"] == {**TARGET, "targetCPUUtilizationPercentage": 50}
+    assert old["spec"] == {**TARGET, "minReplicas": 1, "targetCPUUtilizationPercentage": 50}
     assert old["status"] == {"currentReplicas": 0, "desiredReplicas": 0}
-    assert json.loads(
-        old["metadata"]["annotations"]["autoscaling.alpha.kubernetes.io/metrics"]
-    ) == [PODS]
+    assert annotation(old, "metrics") == [
+        {"type": "Pods", "pods": {"metricName": "m", "targetAverageValue": "3"}}
+    ]
+    assert annotation(old, "behavior")["ScaleUp"] == {
+        "StabilizationWindowSeconds": 0,
+        "SelectPolicy": "Max",
+        "Policies": [{"Type": "Pods", "Value": 1, "PeriodSeconds": 5}],
+        "Tolerance": None,
+    }
     assert registry.convert(old, "autoscaling/v2") == {
         **new,
         "status": {"desiredReplicas": 0, "currentMetrics": None},
     }
 
 
-def test_an_autoscaler_of_version_1_is_stored_in_version_2():
+@pytest.mark.parametrize(
+    ("metric", "written"),
+    [
+        (
+            {
+                "type": "Object",
+                "object": {
+                    "describedObject": {"kind": "K", "name": "n", "apiVersion": "g/v1"},
+                    "metric": {"name": "m", "selector": {"matchLabels": {"a": "b"}}},
+                    "target": {"type": "Value", "value": "5"},
+                },
+            },
+            {
+                "target": {"kind": "K", "name": "n", "apiVersion": "g/v1"},
+                "metricName": "m",
+                "targetValue": "5",
+                "selector": {"matchLabels": {"a": "b"}},
+            },
+        ),
+        (
+            {
+                "type": "External",
+                "external": {
+                    "metric": {"name": "m"},
+                    "target": {"type": "AverageValue", "averageValue": "2"},
+                },
+            },
+            {"metricName": "m", "targetAverageValue": "2"},
+        ),
+        (
+            {
+                "type": "ContainerResource",
+                "containerResource": {
+                    "name": "memory",
+                    "container": "c",
+                    "target": {"type": "Utilization", "averageUtilization": 7},
+                },
+            },
+            {"name": "memory", "targetAverageUtilization": 7, "container": "c"},
+        ),
+    ],
+)
+def test_metrics_of_every_kind_are_written_as_version_1_had_them(metric, written):
+    spec = {**TARGET, "minReplicas": 1, "metrics": [metric, CPU]}
+    old = registry.convert(autoscaler("autoscaling/v2", spec), "autoscaling/v1")
+    field = metric["type"][0].lower() + metric["type"][1:]
+    assert annotation(old, "metrics") == [{"type": metric["type"], field: written}]
+    assert registry.convert(old, "autoscaling/v2")["spec"]["metrics"] == [metric, CPU]
+
+
+def test_an_autoscaler_of_version_1_is_stored_in_version_2_with_its_defaults():
     status = {"currentReplicas": 1, "desiredReplicas": 1, "currentCPUUtilizationPercentage": 10}
+    behavior = '{"scaleUp": {"policies": [{"type": "Pods", "value": 1, "periodSeconds": 5}]}}'
     old = autoscaler(
-        "autoscaling/v1", {**TARGET, "targetCPUUtilizationPercentage": 50}, status=status
+        "autoscaling/v1",
+        {**TARGET, "targetCPUUtilizationPercentage": 50},
+        status=status,
+        metadata={
+            "name": "a",
+            "annotations": {"autoscaling.alpha.kubernetes.io/behavior": behavior},
+        },
     )
     new = registry.convert(old, "autoscaling/v2")
     assert new["spec"]["metrics"] == [CPU]
-    assert new["status"]["currentMetrics"][0]["resource"]["current"] == {"averageUtilization": 10}
-    assert registry.convert(new, "autoscaling/v1") == old
-
-
-def test_a_damaged_annotation_says_nothing():
-    old = autoscaler(
-        "autoscaling/v1",
-        TARGET,
-        metadata={
-            "name": "a",
-            "annotations": {"autoscaling.alpha.kubernetes.io/metrics": "{", "x": "y"},
-        },
-    )
-    assert registry.convert(old, "autoscaling/v2")["metadata"] == {
-        "name": "a",
-        "annotations": {"x": "y"},
+    assert new["spec"]["behavior"]["scaleDown"]["policies"] == [
+        {"type": "Percent", "value": 100, "periodSeconds": 15}
+    ]
+    assert new["status"]["currentMetrics"][0]["resource"]["current"] == {
+        "averageUtilization": 10,
+        "averageValue": "0",
     }
+    shown = registry.convert(new, "autoscaling/v1")
+    assert shown["status"] == status
+    assert annotation(shown, "current-metrics") == [
+        {
+            "type": "Resource",
+            "resource": {
+                "name": "cpu",
+                "currentAverageUtilization": 10,
+                "currentAverageValue": "0",
+            },
+        }
+    ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{",
+        "7",
+        '[{"type": 5}]',
+        '[{"type": "Pods", "pods": {"metricName": 5}}]',
+        '[{"type": "Object", "object": {"target": "x", "targetValue": "many"}}]',
+    ],
+)
+@pytest.mark.parametrize("name", ["metrics", "current-metrics", "behavior", "conditions"])
+def test_an_annotation_that_cannot_be_read_says_nothing(name, text):
+    annotations = {f"autoscaling.alpha.kubernetes.io/{name}": text, "x": "y"}
+    old = autoscaler("autoscaling/v1", TARGET, metadata={"name": "a", "annotations": annotations})
+    new = registry.convert(old, "autoscaling/v2")
+    assert new["metadata"]["annotations"] == {"x": "y"}
+    assert not new["status"].get("currentMetrics")
 
 
 def test_an_event_in_either_group():
