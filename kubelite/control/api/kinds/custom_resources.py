@@ -95,6 +95,11 @@ def _check_definition(obj: Object) -> Iterator[Cause]:
     yield from _check_conversion((obj.get("spec") or {}).get("conversion") or {})
 
 
+def _definition_warnings(obj: Object) -> Iterator[str]:
+    for form in crd_validation.unrecognized_formats(obj):
+        yield f'unrecognized format "{form}"'
+
+
 def _check_conversion(conversion: Object) -> Iterator[Cause]:
     path, strategy = "spec.conversion", conversion.get("strategy", "None")
     webhook = conversion.get("webhook") or {}
@@ -188,6 +193,8 @@ KINDS: dict[tuple[str, str], Rules] = {
         defaults=_default_definition,
         check=_check_definition,
         check_create=crd_validation.check_name,
+        warnings=_definition_warnings,
+        warned_once=True,
         may_be_empty=(
             "apiextensions.v1.CustomResourceDefinitionSpec.*",
             "apiextensions.v1.CustomResourceDefinitionNames.*",

@@ -72,6 +72,7 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
       where it ``warns_on_update``.
     - ``sent_warnings(document)`` yields what is told of a new object as it was sent, even when it
       is refused.
+    - ``warned_once``: of a changed object only that is told which was not true before.
     - ``warned_change``: a changed object is warned of only where this field has changed.
     - ``deprecation`` is told with every answer about objects of the kind.
     - ``field_annotations``: annotations that only the object as a whole has, not its metadata.
@@ -118,6 +119,7 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     warnings: Callable[[Object], Iterator[str]] | None = None
     warns_on_update: bool = True
     sent_warnings: Callable[[Object], Iterator[str]] | None = None
+    warned_once: bool = False
     warned_change: str = ""
     deprecation: str = ""
     field_annotations: tuple[str, ...] = ()

@@ -9,7 +9,7 @@ takes is bounded again when it runs (:mod:`~kubelite.control.api.schema.cel`).
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kubelite.control.api.schema import cel, cel_text
 from kubelite.control.api.schema.cel_values import spelled
@@ -25,36 +25,66 @@ if TYPE_CHECKING:
 Schema = dict[str, Any]
 MOST = 100_000_000
 _BODY = 3 << 20  # bytes of the largest body
+_MOST_TOGETHER = 10 * MOST
 _COSTLY = (
-    "estimated rule cost exceeds budget by factor of more than {:.1f}x (try simplifying the "
-    "rule, or adding maxItems,"
-    " maxProperties, and maxLength where arrays, maps, and strings are declared)"
+    "{} exceeds budget by factor of {} (try simplifying the rule, or adding maxItems, "
+    "maxProperties, and maxLength where arrays, maps, and strings are declared)"
 )
+_ALONE = "estimated rule cost"
+_TOGETHER = "x-kubernetes-validations estimated rule cost total for entire OpenAPIv3 schema"
+_CONTRIBUTED = (
+    "contributed to estimated rule cost total exceeding cost limit for entire OpenAPIv3 schema"
+)
+_MOST_BLAMED = 4
 _UNRELATED = "oldSelf cannot be used on the uncorrelatable portion of the schema within {}"
 _STEP = re.compile(r"""\.([A-Za-z_][A-Za-z0-9_]*)|\['((?:[^'\\]|\\.)*)'\]""")
 
 
-def check(schema: Schema, path: str, number: int = 1, unrelated: str = "") -> Iterator[Cause]:
-    """What is wrong with the rules of a schema and below. ``number`` is how often a value of it may
-    occur, ``unrelated`` the list above whose items have no identity.
+class _Place(NamedTuple):
+    """Where a schema stands: how often a value of it may occur, and the list above whose items have
+    no identity. ``costly`` takes the rules that cost too much, with what each costs.
     """
+
+    path: str
+    number: int
+    unrelated: str
+    costly: list[tuple[int, str]]
+
+    def below(self, step: str, times: int = 1, unrelated: str = "") -> _Place:
+        lost = self.unrelated or unrelated
+        return _Place(self.path + step, self.number * times, lost, self.costly)
+
+
+def check(schema: Schema, path: str) -> Iterator[Cause]:
+    """What is wrong with the rules of a whole schema."""
+    place = _Place(path, 1, "", [])
+    yield from _check(schema, place)
+    total = sum(cost for cost, _ in place.costly)
+    if total > _MOST_TOGETHER:
+        for _, rule in sorted(place.costly, reverse=True)[:_MOST_BLAMED]:
+            yield causes.forbidden(rule, _CONTRIBUTED)
+        yield causes.forbidden(path, _too_costly(_TOGETHER, total / _MOST_TOGETHER))
+
+
+def _too_costly(what: str, factor: float) -> str:
+    shown = "more than 100x" if factor > 100 else f"{factor:.1f}x"
+    return _COSTLY.format(what, f"{factor:f}x" if factor < 1.5 else shown)
+
+
+def _check(schema: Schema, place: _Place) -> Iterator[Cause]:
     for index, rule in enumerate(schema.get(cel.RULES) or ()):
-        yield from _rule(schema, rule, f"{path}.{cel.RULES}[{index}]", number, unrelated)
+        yield from _rule(schema, rule, place.below(f".{cel.RULES}[{index}]"))
     for name, below in (schema.get("properties") or {}).items():
-        yield from check(below, f"{path}.properties[{name}]", number, unrelated)
+        yield from _check(below, place.below(f".properties[{name}]"))
     if isinstance(rest := schema.get("additionalProperties"), dict):
-        yield from check(
-            rest,
-            f"{path}.additionalProperties",
-            number * _longest(schema),
-            unrelated,
-        )
+        yield from _check(rest, place.below(".additionalProperties", _longest(schema)))
     if isinstance(items := schema.get("items"), dict):
-        lost = unrelated or ("" if schema.get("x-kubernetes-list-type") == "map" else path)
-        yield from check(items, f"{path}.items", number * _longest(schema), lost)
+        lost = "" if schema.get("x-kubernetes-list-type") == "map" else place.path
+        yield from _check(items, place.below(".items", _longest(schema), lost))
 
 
-def _rule(schema: Schema, rule: Schema, path: str, number: int, unrelated: str) -> Iterator[Cause]:
+def _rule(schema: Schema, rule: Schema, place: _Place) -> Iterator[Cause]:
+    path, unrelated = place.path, place.unrelated
     text = rule.get("rule", "")
     if not text.strip():
         yield causes.required(f"{path}.rule", "rule is not specified")
@@ -67,8 +97,9 @@ def _rule(schema: Schema, rule: Schema, path: str, number: int, unrelated: str) 
         yield causes.invalid(f"{path}.rule", text, why)
     elif cel.is_transition(text) and unrelated:
         yield causes.invalid(f"{path}.rule", text, _UNRELATED.format(unrelated))
-    elif (cost := number * _cost(cel_text.loops(text), schema)) > MOST:
-        yield causes.forbidden(f"{path}.rule", _COSTLY.format(cost / MOST))
+    elif (cost := place.number * _cost(cel_text.loops(text), schema)) > MOST:
+        place.costly.append((cost, f"{path}.rule"))
+        yield causes.forbidden(f"{path}.rule", _too_costly(_ALONE, cost / MOST))
     if rule.get("optionalOldSelf") is not None and not cel.is_transition(text):
         why = "option optionalOldSelf may not be set if oldSelf is not used in rule"
         yield causes.invalid(f"{path}.optionalOldSelf", rule["optionalOldSelf"], why)

@@ -77,6 +77,12 @@ _COLUMN_FORMATS = (
     "date-time",
     "password",
 )
+_RECOGNIZED = frozenset(
+    "bsonobjectid byte cidr creditcard date datetime duration email hexcolor hostname ipv4 ipv6 "
+    "isbn isbn10 isbn13 k8slongname k8sshortname mac password quantity rgbcolor ssn uri uuid uuid3 "
+    "uuid4 uuid5".split()
+)
+"""Formats of texts, without their hyphens."""
 _SELECTABLE_TYPES = ("boolean", "integer", "string")
 _MAX_SELECTABLE = 8
 _UNAPPROVED = "unapproved"
@@ -338,6 +344,28 @@ def _root(schema: Object, path: str) -> Iterator[Cause]:
     if schema.get("additionalProperties") not in (None, False):
         yield causes.forbidden(f"{path}.additionalProperties", "must not be used at the root")
     yield from crd_cel_rules.check(schema, path)
+
+
+def unrecognized_formats(crd: Object) -> Iterator[str]:
+    """The formats in the schemas of a definition that say nothing to a Kubernetes server; to it a
+    format stands alone, so ``int32`` is among them (apiextensions, ``GetUnrecognizedFormats``).
+    """
+    for version in (crd.get("spec") or {}).get("versions") or ():
+        yield from _unrecognized((version.get("schema") or {}).get("openAPIV3Schema") or {})
+
+
+def _unrecognized(schema: Object) -> Iterator[str]:
+    form = schema.get("format")
+    if form and form.replace("-", "") not in _RECOGNIZED:
+        yield form
+    for key in ("items", "not", "additionalProperties"):
+        if isinstance(below := schema.get(key), dict):
+            yield from _unrecognized(below)
+    for key in ("allOf", "anyOf", "oneOf"):
+        for below in schema.get(key) or ():
+            yield from _unrecognized(below)
+    for below in (schema.get("properties") or {}).values():
+        yield from _unrecognized(below)
 
 
 def _structural(schema: Object, path: str, top: bool = False) -> Iterator[Cause]:

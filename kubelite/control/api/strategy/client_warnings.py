@@ -42,7 +42,8 @@ def on_update(res: Resource, new: Object, old: Object) -> list[str]:
         return []
     if rules.warned_change and lookup(new, rules.warned_change) == lookup(old, rules.warned_change):
         return []
-    return list(rules.warnings(new))
+    known = set(rules.warnings(old)) if rules.warned_once else ()
+    return [warning for warning in rules.warnings(new) if warning not in known]
 
 
 def on_delete(res: Resource, *, says_policy: bool) -> list[str]:

@@ -168,3 +168,23 @@ def test_a_profile_in_an_annotation_is_told_as_the_pod_is_sent():
     named = edited(sent, spec__containers__0__securityContext=own)
     assert client_warnings.on_sent(PODS, named) == []
     assert client_warnings.on_sent(DEPLOYMENTS, DEPLOYMENT) == []
+
+
+def definition(generation, **forms):
+    properties = {name: {"type": "string", "format": form} for name, form in forms.items()}
+    schema = {"type": "object", "properties": {"l": {"type": "array", "items": {
+        "type": "object", "properties": properties}}}}  # fmt: skip
+    made = obj("CustomResourceDefinition", "apiextensions.k8s.io/v1",
+               versions=[{"name": "v1", "schema": {"openAPIV3Schema": schema}}])  # fmt: skip
+    return {**made, "metadata": {"name": "x", "generation": generation}}
+
+
+def test_a_format_that_says_nothing_is_told_once():
+    definitions = res("apiextensions.k8s.io/v1", "CustomResourceDefinition")
+    old = definition(1, a="date-time", b="int32", c="k8s-short-name", d="x")
+    assert client_warnings.on_create(definitions, old) == [
+        'unrecognized format "int32"',
+        'unrecognized format "x"',
+    ]
+    new = definition(2, b="int32", e="y")
+    assert client_warnings.on_update(definitions, new, old) == ['unrecognized format "y"']
