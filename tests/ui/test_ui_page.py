@@ -278,6 +278,15 @@ def test_everything_by_the_keyboard(shop: Shop) -> None:
     browser.miss(".drawer h2", "crasher")
     browser.press("l")
     browser.see(".log-lines", "no configuration file")
+    browser.go("#/list/configmaps?namespace=shop&filter=hostile")
+    browser.see(ROW, "hostile")
+    browser.press(Keys.ARROW_DOWN, " ")
+    browser.see(".bulk", "1 selected")
+    browser.see(".bulk button", "Delete").send_keys(Keys.ENTER)
+    browser.see(".toast", "Delete")
+    browser.press("u")
+    browser.miss(".toast", "Delete")
+    browser.see(ROW, "hostile")
     browser.press("?")
     browser.see("dialog", "Keyboard")
     browser.press(Keys.ESCAPE)
@@ -300,6 +309,13 @@ def test_axe_finds_no_violation(shop: Shop) -> None:
         ("pod", f"#/pod/shop/{pod}", ".containers"),
         ("logs", f"#/pod/shop/{pod}?tab=logs", ".log-line"),
         ("terminal", f"#/pod/shop/{pod}?tab=terminal", ".xterm-rows"),
+        ("files", f"#/pod/shop/{pod}?tab=files&path=/etc", ".files tbody tr"),
+        ("events of a pod", "#/pod/shop/crasher?tab=events", ".events li"),
+        ("YAML of a pod", f"#/pod/shop/{pod}?tab=yaml", ".yaml .key"),
+        ("node", "#/list/nodes?open=nodes/node-1", ".drawer figure.chart"),
+        ("placement", "#/pod/shop/toobig", ".placement tr"),
+        ("nothing", "#/list/jobs.batch?filter=none", ".nothing"),
+        ("no such kind", "#/list/none", ".problem"),
     ):
         browser.go(fragment)
         browser.see(selector)
@@ -314,6 +330,20 @@ def test_axe_finds_no_violation(shop: Shop) -> None:
     browser.press(":")
     browser.see("dialog [role=option]")
     violations["go to kind"] = browser.violations()
+    browser.press(Keys.ESCAPE)
+    browser.miss("dialog [role=option]")
+    browser.press("?")
+    browser.see("dialog", "Keyboard")
+    violations["help"] = browser.violations()
+    for title in ("Scale", "Set image"):
+        browser.go(web)
+        browser.click(".drawer .actions button", title)
+        browser.see("dialog input")
+        violations[title] = browser.violations()
+    browser.go(f"{web}&tab=yaml")
+    browser.press("e")
+    browser.see("textarea")
+    violations["edit"] = browser.violations()
     assert {name: rules for name, rules in violations.items() if rules} == {}
 
 
@@ -330,6 +360,13 @@ def test_nothing_is_cut_off_when_narrow(shop: Shop, width: int, height: int) -> 
             ("#/create?kind=pods", ".yaml .numbers"),
             ("#/topology?namespace=shop", ".map .box"),
             (f"#/pod/shop/{pod}", ".containers"),
+            (f"#/pod/shop/{pod}?tab=logs", ".log-line"),
+            (f"#/pod/shop/{pod}?tab=terminal", ".xterm-rows"),
+            (f"#/pod/shop/{pod}?tab=files&path=/etc", ".files tbody tr"),
+            (f"#/pod/shop/{pod}?tab=yaml", ".yaml .key"),
+            ("#/pod/shop/crasher?tab=events", ".events li"),
+            ("#/pod/shop/toobig", ".placement tr"),
+            ("#/list/nodes?open=nodes/node-1", ".drawer figure.chart"),
         ):
             browser.go(fragment)
             browser.see(selector)

@@ -6,6 +6,7 @@ import hashlib
 import sys
 from pathlib import Path
 
+from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
@@ -45,6 +46,23 @@ spec:
     ports: [{{containerPort: 8080}}]
     readinessProbe: {{tcpSocket: {{port: 8080}}, periodSeconds: 1}}
 """
+PAIR = """
+apiVersion: v1
+kind: Pod
+metadata: {name: pair, namespace: shop}
+spec:
+  terminationGracePeriodSeconds: 0
+  containers:
+  - name: one
+    image: host
+    command: [sh, -c, "echo '<b id=bold>one</b>'; exec sleep 1000"]
+    startupProbe: {exec: {command: ["true"]}, periodSeconds: 1}
+    livenessProbe: {exec: {command: ["true"]}, periodSeconds: 1}
+  - name: two
+    image: host
+    command: [sh, -c, "echo two; exec sleep 1000"]
+    readinessProbe: {exec: {command: [sh, -c, "echo '<b id=bold>'; exit 1"]}, periodSeconds: 1}
+"""
 PLACE = "/tmp/kubelite-ui-files"
 LINE = "figure.chart path[d^=M]"
 
@@ -62,6 +80,46 @@ def test_what_a_node_and_a_pod_use_is_drawn(shop: Shop) -> None:
     browser.go(f"#/pod/shop/{shop.pod()}")
     browser.see("figure.chart", "of 64.0 MiB")
     assert violations + browser.violations() == []
+
+
+def test_a_chart_is_looked_at_more_closely(shop: Shop) -> None:
+    """By the keyboard the last minutes, by dragging any part; all charts of a group go with it."""
+    browser = shop.browser
+    browser.go("#/list/nodes?open=nodes/node-1")
+    browser.see(f".drawer {LINE}")
+    browser.see(".charts-head button", "1 min").send_keys(Keys.ENTER)
+    browser.see('.charts-head [aria-pressed="true"]', "1 min")
+    browser.miss(".drawer .axis", "15m ago")
+    chart = browser.see(".drawer figure.chart svg")
+    half = chart.size["width"] // 2
+    drag = ActionChains(browser.driver).move_to_element_with_offset(chart, -half + 5, 0)
+    drag.click_and_hold().move_by_offset(half, 0).release().perform()
+    browser.miss(".drawer .axis", "now")
+    assert browser.count('.charts-head [aria-pressed="true"]') == 0
+    assert browser.violations() == []
+    browser.click(".charts-head button", "15 min")
+    browser.see(".drawer .axis", "15m ago")
+
+
+def test_logs_of_all_containers_and_what_came_of_probes(shop: Shop) -> None:
+    cluster, browser = shop
+    cluster.apply(PAIR)
+    browser.go("#/pod/shop/pair")
+    browser.see(".probe", "startup: true every 1 s, 3 failures")
+    browser.see(".probe", "passed")
+    browser.see(".probe", "passes")
+    browser.see(".probe", "fails")
+    browser.see(".probe", "Readiness probe failed: <b id=bold>")
+    violations = browser.violations()
+    browser.go("#/pod/shop/pair?tab=logs&container=*")
+    browser.see(".log-line", "one | <b id=bold>one</b>")
+    browser.see(".log-line", "two | two")
+    browser.click(".logs button", "Times")
+    browser.see(".log-line", "two | 20")
+    browser.see("select", "All containers")
+    assert browser.count("#page b#bold") == 0
+    assert violations + browser.violations() == []
+    cluster.kubectl("-n", "shop", "delete", "pod", "pair")
 
 
 def test_what_an_autoscaler_looks_at_is_drawn(shop: Shop) -> None:

@@ -31,6 +31,9 @@ test("words are looked for in all cells, requirements in labels", () => {
       shows("app==web, run") &&
       shows("app!=db"),
   );
+  assert.ok(shows("app in (db, web)") && shows("app notin (db)") && shows("!tier"));
+  assert.ok(shows("tier notin (x),run app in (web)") && !shows("run app notin (web, db)"));
+  assert.ok(!shows("!app") && !shows("tier in (x)") && !shows("app in ()"));
   assert.ok(!shows("pending") && !shows("app=db") && !shows("app!=web") && !shows("tier=x"));
 });
 

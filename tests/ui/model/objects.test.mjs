@@ -15,6 +15,7 @@ import {
 } from "../../../kubelite/ui/static/model/health.js";
 import {
   EMPTY_LOG,
+  interleaved,
   marked,
   matchingLines,
   MOST_LINES,
@@ -24,7 +25,11 @@ import {
 } from "../../../kubelite/ui/static/model/pod/logs.js";
 import { verdicts } from "../../../kubelite/ui/static/model/pod/placement.js";
 import { placed } from "../../../kubelite/ui/static/model/pod/start.js";
-import { lineOfField, rebased, withoutManagedFields } from "../../../kubelite/ui/static/model/yaml.js";
+import {
+  lineOfField,
+  rebased,
+  withoutManagedFields,
+} from "../../../kubelite/ui/static/model/yaml.js";
 
 const CREATED = "2026-01-01T00:00:00Z";
 const NOW = Date.parse(CREATED) + 60_000;
@@ -232,6 +237,65 @@ test("logs: searching and marking", () => {
   assert.equal(plain("\u001b[31mred\u001b[0m \u001b]0;title\u0007text"), "red text");
 });
 
+test("logs of several containers are one in the order of their times", () => {
+  const of = (...lines) => withEnd(withPiece(EMPTY_LOG, lines.join("\n")));
+  const logs = {
+    a: of("2026-01-01T00:00:00.5Z first", "2026-01-01T00:00:02Z last | <b>", "not timed"),
+    b: of("2026-01-01T00:00:00.51Z second", "2026-01-01T00:00:01.000000001Z third"),
+  };
+  assert.deepEqual(interleaved(logs, { times: false }), [
+    "a | first",
+    "b | second",
+    "b | third",
+    "a | last | <b>",
+    "a | not timed",
+  ]);
+  assert.equal(interleaved(logs, { times: true })[1], "b | 2026-01-01T00:00:00.51Z second");
+  assert.deepEqual(interleaved({}, { times: false }), []);
+});
+
+test("probes: what came of them last", () => {
+  const spec = {
+    name: "c",
+    startupProbe: { exec: { command: ["a"] } },
+    readinessProbe: { exec: { command: ["b"] } },
+    livenessProbe: { exec: { command: ["c"] }, periodSeconds: 5 },
+  };
+  const event = (message, last, container = "c") => ({
+    involvedObject: { fieldPath: `spec.containers{${container}}` },
+    message,
+    last,
+  });
+  const liveness = event("Liveness probe failed: no", "2026-01-01T00:00:30Z");
+  const events = [
+    liveness,
+    event("Liveness probe failed: earlier", "2026-01-01T00:00:20Z"),
+    event("Readiness probe failed: of another", "2026-01-01T00:00:20Z", "d"),
+    event("Startup probe failed: of the run before", "2025-12-31T00:00:00Z"),
+  ];
+  const words = (status, seconds) =>
+    probesOf(spec, {
+      status: { state: { running: { startedAt: CREATED } }, ...status },
+      events,
+      now: Date.parse(CREATED) + seconds * 1000,
+    }).map(({ result: { word, level, failure } }) => [word, level, failure?.message]);
+  assert.deepEqual(words({ started: false, ready: false }, 0), [
+    ["not passed yet", "warn", undefined],
+    ["waits for the start", "", undefined],
+    ["waits for the start", "", liveness.message],
+  ]);
+  assert.deepEqual(words({ started: true, ready: true }, 31), [
+    ["passed", "good", undefined],
+    ["passes", "good", undefined],
+    ["fails", "warn", liveness.message],
+  ]);
+  assert.deepEqual(words({ started: true, ready: false }, 60).slice(1), [
+    ["fails", "warn", undefined],
+    ["passes", "good", liveness.message],
+  ]);
+  assert.equal(probesOf(spec, { status: { state: { waiting: {} } } })[0].result, null);
+});
+
 test("frames of a terminal", () => {
   assert.deepEqual([...frames.encode(frames.STDIN, "ä")], [0, 195, 164]);
   assert.equal(
@@ -323,7 +387,7 @@ test("containers with their roles, probes in words, what belongs to what", () =>
         failureThreshold: 2,
       },
     }),
-    [{ name: "readiness", text: "GET http://:8080/ok every 5 s, 2 failures" }],
+    [{ name: "readiness", text: "GET http://:8080/ok every 5 s, 2 failures", result: null }],
   );
   assert.deepEqual(
     ownedBy("deployments.apps", {

@@ -14,7 +14,10 @@ import {
   quantity,
   rates,
   roundTop,
+  spanOf,
+  within,
   withSummary,
+  zoomed,
 } from "../../../kubelite/ui/static/model/figures.js";
 import {
   getDirectoryCommand,
@@ -65,22 +68,43 @@ test("a line ends at the right edge now, and does not leave its box", () => {
     { at: 0, value: 1 },
     { at: KEPT_MS, value: 9 },
   ];
-  const box = { now: KEPT_MS, top: 2, width: 100, height: 10 };
+  const span = spanOf(null, KEPT_MS);
+  const box = { ...span, top: 2, width: 100, height: 10 };
   assert.equal(line(shown, box), "M0.00 5.00L100.00 0.00");
   assert.equal(line([], box), "");
   assert.equal(line(shown.slice(1), box), "M100.00 0.00h0");
-  assert.equal(nearest(shown, 0.4, KEPT_MS), shown[0]);
-  assert.equal(nearest(shown, 0.6, KEPT_MS), shown[1]);
-  assert.equal(nearest([], 0.6, KEPT_MS), undefined);
+  assert.equal(nearest(shown, 0.4, span), shown[0]);
+  assert.equal(nearest(shown, 0.6, span), shown[1]);
+  assert.equal(nearest([], 0.6, span), undefined);
+});
+
+test("a chart shows the last minutes, or what was dragged over in either direction", () => {
+  assert.deepEqual(spanOf(null, KEPT_MS), { from: 0, to: KEPT_MS });
+  assert.deepEqual(spanOf({ last: 60_000 }, 100_000), { from: 40_000, to: 100_000 });
+  const span = { from: 0, to: 100_000 };
+  assert.deepEqual(zoomed(span, [0.75, 0.25]), { from: 25_000, to: 75_000 });
+  assert.deepEqual(zoomed(span, [-1, 0.5]), { from: 0, to: 50_000 });
+  assert.deepEqual(spanOf(zoomed(span, [0, 0.5]), 900_000), { from: 0, to: 50_000 });
+  assert.equal(zoomed(span, [0.5, 0.5]), null);
+  const shown = [10, 20, 30, 40, 50].map((at) => ({ at, value: 1 }));
+  assert.deepEqual(
+    within(shown, { from: 25, to: 35 }).map(({ at }) => at),
+    [20, 30, 40],
+  );
+  assert.deepEqual(within(shown.slice(0, 1), { from: 25, to: 35 }), []);
 });
 
 test("tops are round, figures in words", () => {
   assert.deepEqual([[], [0.3], [1], [1.1], [47], [501]].map(roundTop), [1, 0.5, 1, 2, 50, 1000]);
   assert.deepEqual([0, 0.0054, 0.12, 3].map(cores), ["0 m", "5 m", "0.12", "3.00"]);
-  assert.deepEqual(
-    [0, 0.4, 1023, 1536, 200 * 2 ** 20, 2 ** 45].map(bytes),
-    ["0 B", "0 B", "1023 B", "1.5 KiB", "200 MiB", "32.0 TiB"],
-  );
+  assert.deepEqual([0, 0.4, 1023, 1536, 200 * 2 ** 20, 2 ** 45].map(bytes), [
+    "0 B",
+    "0 B",
+    "1023 B",
+    "1.5 KiB",
+    "200 MiB",
+    "32.0 TiB",
+  ]);
 });
 
 test("quantities are numbers, limits of a pod a sum where all have one", () => {

@@ -60,7 +60,8 @@ export class Collection {
     do {
       const limit = next ? PAGE : FIRST_PAGE;
       const page = withQuery(this.path, { ...this.selectors, limit, continue: next });
-      const answer = await (take(accept, page) ?? getJson(page, { accept, signal: this.aborter.signal }));
+      const answer = await (take(accept, page) ??
+        getJson(page, { accept, signal: this.aborter.signal }));
       this.set(withPage(this.state, answer, { first: !next }));
       next = answer.metadata?.continue ?? "";
     } while (next);

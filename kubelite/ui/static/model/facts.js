@@ -1,6 +1,8 @@
 // The few fields of each common kind that are looked for first, and what an object of it owns or
 // selects. Pure.
 
+import { bytes, quantity } from "./figures.js";
+
 const FACTS = {
   pods: ({ spec, status }) => [
     ["Phase", status.phase],
@@ -67,7 +69,7 @@ const FACTS = {
   nodes: ({ spec, status }) => [
     ["Address", status.addresses?.find(({ type }) => type === "InternalIP")?.address],
     ["CPU", status.allocatable?.cpu],
-    ["Memory", status.allocatable?.memory],
+    ["Memory", memory(status.allocatable?.memory)],
     ["Pod addresses", spec?.podCIDR],
     ["Kernel", status.nodeInfo?.kernelVersion],
     ["System", status.nodeInfo?.osImage],
@@ -90,6 +92,10 @@ const FACTS = {
 export function factsOf(id, object) {
   const facts = FACTS[id];
   return facts ? facts({ spec: {}, status: {}, ...object }) : [];
+}
+
+function memory(text) {
+  return text && bytes(quantity(text));
 }
 
 function replicas({ spec, status = {} }) {

@@ -1,6 +1,7 @@
 // What nodes and pods use, over the last minutes, and its line in a chart. Pure.
 
 export const KEPT_MS = 15 * 60_000;
+const SHORTEST_MS = 10_000; // two samples of a kubelet
 
 /** Figures by what they are of: "node" or "pod/NAMESPACE/NAME". */
 export const EMPTY_HISTORY = new Map();
@@ -53,14 +54,35 @@ export function rates(counted) {
   });
 }
 
+/** The part of the kept time that a chart shows, { from, to }: all of it, or what is chosen. */
+export function spanOf(zoom, now) {
+  return zoom?.to ? zoom : { from: now - (zoom?.last ?? KEPT_MS), to: now };
+}
+
+/** The part of a span between two places on it, 0 to 1 in any order; null for none to speak of. */
+export function zoomed({ from, to }, places) {
+  const [left, right] = places
+    .map((place) => Math.min(1, Math.max(0, place)))
+    .sort((a, b) => a - b);
+  const at = (place) => from + place * (to - from);
+  return at(right) - at(left) < SHORTEST_MS ? null : { from: at(left), to: at(right) };
+}
+
+/** The points in a span, and the ones right beside it, to which lines lead. */
+export function within(shown, { from, to }) {
+  return shown.filter(
+    ({ at }, index) => (shown[index + 1]?.at ?? at) >= from && (shown[index - 1]?.at ?? at) <= to,
+  );
+}
+
 /**
- * The line of points in a box: SVG path data. Time runs over KEPT_MS and ends at `now`; `top` is
- * the value at the upper edge. One point alone is a dot.
+ * The line of points in a box: SVG path data. Time runs over the span `from` `to`; `top` is the
+ * value at the upper edge. One point alone is a dot.
  */
-export function line(shown, { now, top, width, height }) {
+export function line(shown, { from, to, top, width, height }) {
   const path = shown
     .map(({ at, value }, index) => {
-      const x = width * (1 - (now - at) / KEPT_MS);
+      const x = (width * (at - from)) / (to - from);
       const y = height * (1 - Math.min(1, value / top));
       return `${index ? "L" : "M"}${x.toFixed(2)} ${y.toFixed(2)}`;
     })
@@ -76,9 +98,9 @@ export function roundTop(values) {
   return [1, 2, 5, 10].map((step) => step * size).find((top) => top >= most);
 }
 
-/** The point whose time is nearest to a place on the line, 0 to 1; undefined for none. */
-export function nearest(shown, place, now) {
-  const at = now - (1 - place) * KEPT_MS;
+/** The point whose time is nearest to a place on the span, 0 to 1; undefined for none. */
+export function nearest(shown, place, { from, to }) {
+  const at = from + place * (to - from);
   const distance = (point) => Math.abs(point.at - at);
   return shown.reduce(
     (best, point) => (best && distance(best) <= distance(point) ? best : point),

@@ -1,29 +1,39 @@
 // Which rows a filter shows, and in which order. Pure.
 //
-// Words of a filter must all be in the row's cells; `key=value`, `key!=value` are about labels.
+// Words of a filter must all be in the row's cells; the rest are label selectors as kubectl's:
+// `key=value`, `key!=value`, `key in (a, b)`, `key notin (a, b)`, `!key`.
 
-const REQUIREMENT = /^([A-Za-z0-9][\w./-]*)(!=|==|=)([\w.-]*)$/;
+const KEY = String.raw`[A-Za-z0-9][\w./-]*`;
+const SET = new RegExp(String.raw`(${KEY})\s+(in|notin)\s+\(([^)]*)\)`, "g");
+const REQUIREMENT = new RegExp(String.raw`^(${KEY})(!=|==|=)([\w.-]*)$`);
+const ABSENT = new RegExp(`^!(${KEY})$`);
 
+/** { words, labels: [{ key, isWanted, values }] }; `values` null means that the label is there. */
 export function parseFilter(text) {
-  const words = [];
-  const labels = [];
-  for (const term of text.trim().split(/[\s,]+/)) {
-    if (!term) continue;
-    const requirement = REQUIREMENT.exec(term);
-    if (requirement) {
-      const [, key, operator, value] = requirement;
-      labels.push({ key, value, isEqual: operator !== "!=" });
-    } else {
-      words.push(term.toLowerCase());
-    }
+  const [words, labels] = [[], []];
+  const rest = text.replace(SET, (whole, key, operator, values) => {
+    labels.push({
+      key,
+      isWanted: operator === "in",
+      values: values.split(",").map((one) => one.trim()),
+    });
+    return " ";
+  });
+  for (const term of rest.split(/[\s,]+/).filter(Boolean)) {
+    const [, key, operator, value] = REQUIREMENT.exec(term) ?? [];
+    const [, absent] = ABSENT.exec(term) ?? [];
+    if (key) labels.push({ key, isWanted: operator !== "!=", values: [value] });
+    else if (absent) labels.push({ key: absent, isWanted: false, values: null });
+    else words.push(term.toLowerCase());
   }
   return { words, labels };
 }
 
 export function isShown(row, filter) {
   const labels = row.metadata.labels ?? {};
-  for (const { key, value, isEqual } of filter.labels) {
-    if ((labels[key] === value) !== isEqual) return false;
+  for (const { key, isWanted, values } of filter.labels) {
+    const fits = key in labels && (values?.includes(labels[key]) ?? true);
+    if (fits !== isWanted) return false;
   }
   if (filter.words.length === 0) return true;
   const text = `${row.key} ${(row.cells ?? []).join(" ")}`.toLowerCase();

@@ -15,13 +15,18 @@ import {
   quantity,
   rates,
   roundTop,
+  spanOf,
+  within,
   withSample,
+  zoomed,
 } from "../model/figures.js";
 import { byId } from "../model/kinds.js";
 import { age } from "../model/time.js";
 import { usePage, useRights } from "./hooks.js";
 
 const [WIDTH, HEIGHT] = [300, 60];
+const VIEW_BOX = `-3 -3 ${WIDTH + 6} ${HEIGHT + 6}`; // a dot at the edge is seen whole
+const LASTS = [15, 5, 1]; // minutes
 
 /** The history of a node's figures, as far as the user may read them; node "" is none. */
 export function useFigures(node) {
@@ -36,43 +41,92 @@ export function useFigures(node) {
   return history;
 }
 
-/** `lines` are [{ name, points }]; `limit` is drawn across and is the top of the chart. */
-export function Chart({ title, lines, words, limit, now }) {
+/**
+ * `lines` are [{ name, points }]; `limit` is drawn across and is the top of the chart. What is
+ * dragged over is given to `choose` as the span that is shown next.
+ */
+export function Chart({ title, lines, words, limit, now, span, choose }) {
   const [place, setPlace] = useState(null);
-  const [{ points: first }] = lines;
+  const [begin, setBegin] = useState(null); // where dragging began
+  const shown = lines.map((one) => ({ ...one, points: within(one.points, span) }));
+  const [{ points: first }] = shown;
   const last = first[first.length - 1];
   if (!last) return null;
-  const values = lines.flatMap(({ points: shown }) => shown.map(({ value }) => value));
+  const values = shown.flatMap(({ points: some }) => some.map(({ value }) => value));
   const most = Math.max(...values);
   const top = limit && limit >= most ? limit : roundTop(values);
-  const read = place === null ? last : nearest(first, place, now);
-  const figures = lines.map(({ name, points: shown }) => {
-    const point = shown.find(({ at }) => at === read.at) ?? shown[shown.length - 1];
+  const read = place === null ? last : nearest(first, place, span);
+  const figures = shown.map(({ name, points: some }) => {
+    const point = some.find(({ at }) => at === read.at) ?? some[some.length - 1];
     return `${name ? `${name} ` : ""}${words(point?.value ?? 0)}`;
   });
   const said = `${figures.join(", ")}${limit ? ` of ${words(limit)}` : ""}`;
-  const move = (event) => {
-    const { left, width } = event.currentTarget.getBoundingClientRect();
-    setPlace((event.clientX - left) / width);
+  const placeOf = ({ currentTarget, clientX }) => {
+    const { left, width } = currentTarget.getBoundingClientRect();
+    return (clientX - left) / width;
   };
+  const drag = {
+    onPointerDown: (event) => {
+      event.currentTarget.setPointerCapture(event.pointerId);
+      setBegin(placeOf(event));
+    },
+    onPointerMove: (event) => setPlace(placeOf(event)),
+    onPointerLeave: () => setPlace(null),
+    onPointerUp: (event) => {
+      const chosen = begin !== null && zoomed(span, [begin, placeOf(event)]);
+      setBegin(null);
+      if (chosen) choose(chosen);
+    },
+    onPointerCancel: () => setBegin(null),
+  };
+  const ago = (at) => (now - at < 1000 ? "now" : `${age(new Date(at).toISOString(), now)} ago`);
   return html`<figure class="chart">
     <figcaption><b>${title}</b> <span>${said}</span> <span class="dim">${
-      place === null ? `most ${words(most)}` : `${age(new Date(read.at).toISOString(), now)} ago`
+      place === null ? `most ${words(most)}` : ago(read.at)
     }</span></figcaption>
-    <svg class="chart" viewBox=${`0 0 ${WIDTH} ${HEIGHT}`} preserveAspectRatio="none" role="img"
-      aria-label=${`${title}, last 15 minutes: now ${said}, most ${words(most)}`}
-      onPointerMove=${move} onPointerLeave=${() => setPlace(null)}>
-      ${lines.map(
-        ({ name, points: shown }, index) => html`<path key=${name} class=${`line-${index}`}
-        d=${line(shown, { now, top, width: WIDTH, height: HEIGHT })} />`,
-      )}
+    <svg class="chart" viewBox=${VIEW_BOX} preserveAspectRatio="none" role="img" ...${drag}
+      aria-label=${`${title}, from ${ago(span.from)} to ${ago(span.to)}: ${said},
+        most ${words(most)}`}>
+      <${Lines} lines=${shown} span=${span} top=${top} />
+      ${place !== null && html`<path class="read" d=${`M${xOf(read.at, span)} 0V${HEIGHT}`} />`}
       ${
+        begin !== null &&
         place !== null &&
-        html`<path class="read"
-        d=${`M${WIDTH * (1 - (now - read.at) / KEPT_MS)} 0V${HEIGHT}`} />`
+        html`<rect class="chosen" x=${WIDTH * Math.min(begin, place)} y="0"
+        width=${WIDTH * Math.abs(begin - place)} height=${HEIGHT} />`
       }
     </svg>
+    <div class="axis dim" aria-hidden="true"><span>${ago(span.from)}</span>
+      <span>${ago(span.to)}</span></div>
   </figure>`;
+}
+
+/** The first line with the area below it. */
+function Lines({ lines, span, top }) {
+  return lines.map(({ name, points: shown }, index) => {
+    const path = line(shown, { ...span, top, width: WIDTH, height: HEIGHT });
+    return html`${
+      index === 0 &&
+      shown.length > 1 &&
+      html`<path key="area" class="area"
+        d=${`${path}V${HEIGHT}H${xOf(shown[0].at, span)}Z`} />`
+    }<path key=${name} class=${`line-${index}`} d=${path} />`;
+  });
+}
+
+function xOf(at, { from, to }) {
+  return (WIDTH * (at - from)) / (to - from);
+}
+
+/** Charts under one heading that show the same time: the last minutes, or what is dragged over. */
+function Charts({ title, now, children }) {
+  const [zoom, setZoom] = useState(null);
+  const chart = { now, span: spanOf(zoom, now), choose: setZoom };
+  return html`<section><div class="charts-head"><h3>${title}</h3>${LASTS.map(
+    (minutes) => html`<button type="button" key=${minutes} class="quiet"
+      aria-pressed=${!zoom?.to && (zoom?.last ?? KEPT_MS) === minutes * 60_000}
+      onClick=${() => setZoom({ last: minutes * 60_000 })}>${minutes} min</button>`,
+  )}</div><div class="charts">${children(chart)}</div></section>`;
 }
 
 /** CPU, memory and network of one series. */
@@ -82,13 +136,14 @@ function Use({ series, limits, now }) {
     name,
     points: rates(points(series, name)),
   }));
-  return html`<section><h3>Use</h3><div class="charts">
+  return html`<${Charts} title="Use" now=${now}>${(chart) => html`
     <${Chart} title="CPU" lines=${[{ points: points(series, "cpu") }]} words=${cores}
-      limit=${limits.cpu} now=${now} />
+      limit=${limits.cpu} ...${chart} />
     <${Chart} title="Memory" lines=${[{ points: points(series, "memory") }]} words=${bytes}
-      limit=${limits.memory} now=${now} />
-    <${Chart} title="Network" lines=${network} words=${(value) => `${bytes(value)}/s`} now=${now} />
-  </div></section>`;
+      limit=${limits.memory} ...${chart} />
+    <${Chart} title="Network" lines=${network} words=${(value) => `${bytes(value)}/s`}
+      ...${chart} />
+  `}</${Charts}>`;
 }
 
 export function NodeUse({ node, now }) {
@@ -113,8 +168,8 @@ export function Spark({ series, name, words, limit, now }) {
   if (!last) return null;
   const top = limit ?? roundTop(shown.map(({ value }) => value));
   return html`<span class="spark">${words(last.value)} <svg class="chart" aria-hidden="true"
-    viewBox=${`0 0 ${WIDTH} ${HEIGHT}`} preserveAspectRatio="none"><path class="line-0"
-    d=${line(shown, { now, top, width: WIDTH, height: HEIGHT })} /></svg></span>`;
+    viewBox=${VIEW_BOX} preserveAspectRatio="none"><${Lines} lines=${[{ points: shown }]}
+    span=${spanOf(null, now)} top=${top} /></svg></span>`;
 }
 
 const autoscalers = new Map(); // series by uid, for as long as the page is open
@@ -132,13 +187,13 @@ export function AutoscalerUse({ object, now }) {
   }
   const series = autoscalers.get(uid);
   const lines = ["replicas", "wanted"].map((name) => ({ name, points: points(series, name) }));
-  return html`<section><h3>Replicas and metrics</h3><div class="charts">
+  return html`<${Charts} title="Replicas and metrics" now=${now}>${(chart) => html`
     <${Chart} title="Replicas" lines=${lines} words=${String} limit=${object.spec.maxReplicas}
-      now=${now} />
+      ...${chart} />
     ${metrics.map(
       ({ name, target }, index) => html`<${Chart} key=${name}
       title=${`${name}, wanted ${target}`} lines=${[{ points: points(series, String(index)) }]}
-      words=${String} now=${now} />`,
+      words=${String} ...${chart} />`,
     )}
-  </div></section>`;
+  `}</${Charts}>`;
 }

@@ -4,13 +4,13 @@ import { html } from "../vendor/preact-htm.js";
 import { useCollection, useNow } from "./hooks.js";
 import { Age, Nothing, Problem, State } from "./parts.js";
 
-export function Events({ metadata }) {
-  const scope = metadata.namespace ?? "default";
-  const state = useCollection(`/api/v1/namespaces/${encodeURIComponent(scope)}/events`, {
-    selectors: { fieldSelector: `involvedObject.uid=${metadata.uid}` },
-  });
-  const now = useNow();
-  const events = [...state.rows.values()]
+export function eventsPath({ namespace = "default" }) {
+  return `/api/v1/namespaces/${encodeURIComponent(namespace)}/events`;
+}
+
+/** The events of a collection, the last first, each with the time when it was seen `last`. */
+export function eventsOf({ rows }) {
+  return [...rows.values()]
     .map(({ object }) => ({
       ...object,
       last:
@@ -20,6 +20,14 @@ export function Events({ metadata }) {
         object.metadata.creationTimestamp,
     }))
     .sort((a, b) => b.last.localeCompare(a.last));
+}
+
+export function Events({ metadata }) {
+  const state = useCollection(eventsPath(metadata), {
+    selectors: { fieldSelector: `involvedObject.uid=${metadata.uid}` },
+  });
+  const now = useNow();
+  const events = eventsOf(state);
   if (state.error && !events.length) return html`<${Problem} error=${state.error} />`;
   if (!events.length)
     return html`<${Nothing}>

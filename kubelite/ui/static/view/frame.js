@@ -62,7 +62,8 @@ function Screen() {
   if (route.screen === "overview") return html`<${Overview} />`;
   const resource = byId(resources, route.resource);
   if (!resource)
-    return html`<p class="problem" role="alert">The server has no kind ${route.resource}.</p>`;
+    return html`<h1 class="sr">No such kind</h1>
+      <p class="problem" role="alert">The server has no kind ${route.resource}.</p>`;
   return html`<${ListScreen} resource=${resource} />`;
 }
 

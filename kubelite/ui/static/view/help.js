@@ -4,13 +4,14 @@ import { usePage } from "./hooks.js";
 
 const LICENCES = new URL("../vendor/LICENCES.txt", import.meta.url).href;
 const KEYS = [
-  ["/", "Filter the list: words, and labels as app=web or app!=web"],
+  ["/", "Filter the list: words, and labels as app=web, app!=web, app in (web, db), !app"],
   [":", "Go to a kind by its name or short name"],
   ["↑ ↓ or j k", "Move in a list"],
   ["Enter", "Open the object"],
   ["Space", "Select the row; Shift and a click select up to there"],
   ["l", "Logs of the pod"],
   ["s", "Shell in the pod"],
+  ["u", "Undo what is about to happen"],
   ["c", "Create an object of the kind"],
   ["e", "Edit the object"],
   ["Esc", "Close what is open"],
@@ -27,6 +28,6 @@ export function Help({ close }) {
     )}</dl>
     <p class="dim">kubelite ${info.version} · ${info.context} · ${info.server} · <a
       href=${LICENCES}>licences</a></p>
-    <button type="button" onClick=${close}>Close</button>
+    <button type="button" autofocus onClick=${close}>Close</button>
   </${Dialog}>`;
 }

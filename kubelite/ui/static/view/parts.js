@@ -68,7 +68,7 @@ export function Dialog({ label, close, children, kind = "" }) {
 }
 
 export function Facts({ facts }) {
-  const known = facts.filter(([, value]) => value !== undefined && value !== null && value !== "");
+  const known = facts.filter(([, value]) => ![undefined, null, false, ""].includes(value));
   return html`<dl class="facts">${known.map(
     ([name, value]) => html`<div key=${name}><dt>${name}
     </dt><dd>${value}</dd></div>`,

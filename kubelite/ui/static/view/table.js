@@ -4,7 +4,14 @@
 // that comes into it, so that a frame costs the text of three rows and their places (rows.js).
 // Rows are laid out each by itself (table.css): a table's own layout takes all rows anew.
 
-import { html, useEffect, useLayoutEffect, useMemo, useRef, useState } from "../vendor/preact-htm.js";
+import {
+  html,
+  useEffect,
+  useLayoutEffect,
+  useMemo,
+  useRef,
+  useState,
+} from "../vendor/preact-htm.js";
 import { slots, visibleRange } from "../model/filter.js";
 import { formatOpen } from "../model/route.js";
 import { age } from "../model/time.js";
@@ -155,7 +162,8 @@ function Heading({ column, order, sort }) {
   const by = sortKey(column);
   const isSorted = order?.column === by;
   const direction = isSorted ? (order.descending ? "descending" : "ascending") : undefined;
-  return html`<th role="columnheader" scope="col" aria-sort=${direction} title=${column.description}>
+  return html`<th role="columnheader" scope="col" aria-sort=${direction}
+    title=${column.description}>
     <button type="button" onClick=${() => sort(by)}>${column.name}<span class="arrow"
       aria-hidden="true">${isSorted ? (order.descending ? "▾" : "▴") : ""}</span></button>
   </th>`;
@@ -167,8 +175,9 @@ function sortKey({ index, name }) {
 
 function PickAll({ rows, picked, pick }) {
   const isAll = rows.length > 0 && rows.every(({ key }) => picked.has(key));
-  return html`<th role="columnheader" scope="col" class="pick"><input type="checkbox" aria-label="Select all rows"
-    checked=${isAll} onChange=${() => pick(new Set(isAll ? [] : rows.map(({ key }) => key)))} />
+  return html`<th role="columnheader" scope="col" class="pick"><input type="checkbox"
+    aria-label="Select all rows" checked=${isAll}
+    onChange=${() => pick(new Set(isAll ? [] : rows.map(({ key }) => key)))} />
   </th>`;
 }
 

@@ -2,6 +2,7 @@
 // happened.
 
 import { html, useEffect, useState } from "../vendor/preact-htm.js";
+import { useKeys } from "./hooks.js";
 
 const UNDO_SECONDS = 5;
 let count = 0;
@@ -28,6 +29,8 @@ export function useToasts() {
 }
 
 export function Toasts({ toasts, drop }) {
+  const last = toasts.findLast(({ carryOut }) => carryOut);
+  useKeys({ u: () => last && drop(last.id) });
   return html`<div class="toasts" role="status" aria-live="polite">
     ${toasts.map((toast) =>
       toast.carryOut
@@ -50,7 +53,8 @@ function Pending({ toast, drop }) {
   }, [left]);
   return html`<div class="toast">
     <span>${toast.text}</span><span class="dim" aria-hidden="true">in ${left} s</span>
-    <button type="button" class="undo" onClick=${drop}>Undo</button>
+    <button type="button" class="undo" aria-keyshortcuts="u" onClick=${drop}>Undo</button>
+    <kbd aria-hidden="true">u</kbd>
   </div>`;
 }
 

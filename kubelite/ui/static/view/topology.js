@@ -7,7 +7,7 @@ import { LAYERS, topology } from "../model/topology.js";
 import { useCollection, useNow, usePage } from "./hooks.js";
 import { Nothing, Problem, State } from "./parts.js";
 
-const [WIDTH, HEIGHT, GAP] = [168, 44, 24]; // of a box, in pixels, and between two layers
+const [WIDTH, HEIGHT, GAP] = [174, 44, 20]; // of a box, in pixels, and between two layers
 const HEAD = 32;
 const MOST = 400; // boxes; more is nothing to look at
 

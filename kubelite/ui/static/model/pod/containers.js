@@ -18,11 +18,42 @@ export function containersOf({ spec, status = {} }) {
   ];
 }
 
-/** [{ name, text }]: "readiness" and "GET :8080/healthz every 10 s". */
-export function probesOf(container) {
+/**
+ * [{ name, text, result }]: "readiness", "GET :8080/healthz every 10 s", and what came of it last:
+ * { word, level, failure }. The API tells of passes by `started` and `ready` alone, of failures by
+ * events; `failure` is the last one of this run, with its message and its time.
+ */
+export function probesOf(container, { status, events = [], now = 0 } = {}) {
   return ["startup", "readiness", "liveness"]
     .filter((name) => container[`${name}Probe`])
-    .map((name) => ({ name, text: probeWords(container[`${name}Probe`]) }));
+    .map((name) => ({
+      name,
+      text: probeWords(container[`${name}Probe`]),
+      result: resultOf(name, container, { status, events, now }),
+    }));
+}
+
+function resultOf(name, container, { status, events, now }) {
+  const since = status?.state?.running?.startedAt;
+  if (!since) return null;
+  const failure = events
+    .filter(
+      ({ involvedObject, message, last }) =>
+        involvedObject.fieldPath?.includes(`{${container.name}}`) &&
+        message.toLowerCase().startsWith(`${name} probe`) &&
+        last >= since,
+    )
+    .sort((a, b) => b.last.localeCompare(a.last))[0];
+  if (name === "startup") return result(status.started, "passed", "not passed yet", failure);
+  if (!status.started) return { word: "waits for the start", level: "", failure };
+  if (name === "readiness") return result(status.ready, "passes", "fails", failure);
+  const { periodSeconds = 10 } = container.livenessProbe;
+  const failedJustNow = failure && now - Date.parse(failure.last) < 2000 * periodSeconds;
+  return result(!failedJustNow, "passes", "fails", failure);
+}
+
+function result(isGood, good, other, failure) {
+  return { word: isGood ? good : other, level: isGood ? "good" : "warn", failure };
 }
 
 function probeWords(probe) {

@@ -18,6 +18,27 @@ export function withEnd(log) {
   return log.rest ? withPiece(log, "\n") : log;
 }
 
+/**
+ * The lines of several logs by name, in the order of the times with which each begins (RFC 3339,
+ * fractions of any length); each line then begins with its log's name. A line without a time, as
+ * of what was written by nobody's clock, stays behind the one before it.
+ */
+export function interleaved(logs, { times }) {
+  const all = [];
+  for (const [name, { lines }] of Object.entries(logs)) {
+    let at = "";
+    for (const line of lines) {
+      const [, time, text] = TIMED.exec(line) ?? [null, null, line];
+      at = time ?? at;
+      all.push({ at, line: `${name} | ${times ? line : text}` });
+    }
+  }
+  all.sort((a, b) => (a.at < b.at ? -1 : a.at > b.at ? 1 : 0));
+  return all.slice(-MOST_LINES).map(({ line }) => line);
+}
+
+const TIMED = /^(\d{4}-\d\d-\d\dT[\d:.]+)Z (.*)$/s;
+
 /** Numbers of the lines that contain a text, in any case of letters. */
 export function matchingLines(lines, text) {
   if (!text) return [];

@@ -3,9 +3,13 @@
 import { html } from "../../vendor/preact-htm.js";
 import { exitWords } from "../../model/health.js";
 import { probesOf, containersOf } from "../../model/pod/containers.js";
+import { byId } from "../../model/kinds.js";
+import { eventsOf, eventsPath } from "../events.js";
+import { useCollection, usePage } from "../hooks.js";
 import { Age, Facts, State } from "../parts.js";
 
 export function Containers({ pod, now }) {
+  const failures = useProbeFailures(pod);
   return html`<ul class="containers">${containersOf(pod).map(
     ({ role, spec, status }) => html`<li key=${`${role} ${spec.name}`}>
     <div class="head"><b>${spec.name}</b>${role && html`<span class="tag">${role}</span>`}
@@ -40,7 +44,12 @@ export function Containers({ pod, now }) {
           )
           .join(", "),
       ],
-      ["Probes", probesOf(spec).length > 0 && html`<${Probes} spec=${spec} />`],
+      [
+        "Probes",
+        hasProbes(spec) &&
+          html`<${Probes} now=${now}
+            probes=${probesOf(spec, { status, events: failures, now })} />`,
+      ],
     ]} /></li>`,
   )}</ul>`;
 }
@@ -60,9 +69,32 @@ function ContainerState({ status, now }) {
   return html`<${State} word=${reason} />`;
 }
 
-function Probes({ spec }) {
-  return probesOf(spec).map(
-    ({ name, text }) => html`<div key=${name}>${name}: <code>${text}</code></div>`,
+/** The events of probes that failed, where the pod has probes and the API has events. */
+function useProbeFailures(pod) {
+  const { resources } = usePage();
+  const asks = containersOf(pod).some(({ spec }) => hasProbes(spec)) && byId(resources, "events");
+  const state = useCollection(asks ? eventsPath(pod.metadata) : "", {
+    selectors: { fieldSelector: `involvedObject.uid=${pod.metadata.uid},reason=Unhealthy` },
+  });
+  return eventsOf(state);
+}
+
+function hasProbes(spec) {
+  return probesOf(spec).length > 0;
+}
+
+function Probes({ probes, now }) {
+  return probes.map(
+    ({ name, text, result }) => html`<div key=${name} class="probe">
+    <div>${name}: <code>${text}</code> ${
+      result && html`<${State} word=${result.word} level=${result.level} />`
+    }</div>
+    ${
+      result?.failure &&
+      html`<p class="dim">${result.failure.message} <${Age}
+      time=${result.failure.last} now=${now} /> ago</p>`
+    }
+  </div>`,
   );
 }
 

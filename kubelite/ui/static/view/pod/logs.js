@@ -1,101 +1,59 @@
-// The log of a container: follow, previous run, search, wrap, download. Only the lines in view
-// exist.
+// The log of a container, or of all of them: follow, previous run, search, wrap, times, download.
+// Only the lines in view exist.
 
-import {
-  html,
-  useEffect,
-  useLayoutEffect,
-  useMemo,
-  useRef,
-  useState,
-} from "../../vendor/preact-htm.js";
-import { readLog } from "../../api/logs.js";
+import { html, useLayoutEffect, useMemo, useRef, useState } from "../../vendor/preact-htm.js";
 import { visibleRange } from "../../model/filter.js";
 import { containersOf } from "../../model/pod/containers.js";
-import {
-  EMPTY_LOG,
-  marked,
-  matchingLines,
-  plain,
-  withEnd,
-  withPiece,
-} from "../../model/pod/logs.js";
+import { marked, matchingLines } from "../../model/pod/logs.js";
 import { download } from "../download.js";
 import { usePage } from "../hooks.js";
 import { ContainerChoice } from "./container_choice.js";
 import { Nothing, Problem } from "../parts.js";
+import { useLogs } from "./use_logs.js";
 
 const LINE_HEIGHT = 18;
-const GATHER_MS = 50;
+const ALL = "*"; // no container is called that
 const MOST_WRAPPED = 2000; // wrapped lines have no one height: the last of them exist all
 
 export function Logs({ pod }) {
   const { route } = usePage();
   const names = containersOf(pod).map(({ spec }) => spec.name);
-  const container = names.includes(route.container) ? route.container : pod.spec.containers[0].name;
+  const choices = names.length > 1 ? [...names, ALL] : names;
+  const chosen = choices.includes(route.container) ? route.container : pod.spec.containers[0].name;
   const [previous, setPrevious] = useState(false);
   const [follows, setFollows] = useState(true);
   const [wraps, setWraps] = useState(false);
+  const [times, setTimes] = useState(false);
   const [search, setSearch] = useState("");
-  const { log, error } = useLog(pod.metadata, {
-    container,
+  const { lines, error } = useLogs(pod.metadata, {
+    containers: chosen === ALL ? names : [chosen],
     previous,
     follow: follows && !previous,
+    times,
   });
-  const matches = useMemo(() => matchingLines(log.lines, search), [log.lines, search]);
+  const matches = useMemo(() => matchingLines(lines, search), [lines, search]);
   const toggle = (title, value, set) =>
     html`<button type="button" aria-pressed=${value} onClick=${() => set(!value)}>${title}
       </button>`;
   return html`<div class="logs">
     <div class="bar">
-      <${ContainerChoice} names=${names} chosen=${container} />
+      <${ContainerChoice} names=${choices} chosen=${chosen} titles=${{ [ALL]: "All containers" }} />
       ${toggle("Follow", follows && !previous, setFollows)}
         ${toggle("Previous run", previous, setPrevious)}${toggle("Wrap", wraps, setWraps)}
+        ${toggle("Times", times, setTimes)}
       <span class="grow"></span>
       <label class="filter"><span class="sr">Search the log</span><input data-filter type="search"
         placeholder="Search" value=${search}
         onInput=${(event) => setSearch(event.target.value)} /></label>
       ${search && html`<span class="dim" role="status">${matches.length} lines</span>`}
       <button type="button"
-        onClick=${() => download(`${pod.metadata.name}-${container}.log`, asText(log.lines))}
+        onClick=${() => download(fileName(pod.metadata.name, chosen), asText(lines))}
         >Download</button>
     </div>
     ${error && html`<${Problem} error=${error} />`}
-    <${Lines} lines=${log.lines} numbers=${search ? matches : null} search=${search}
+    <${Lines} lines=${lines} numbers=${search ? matches : null} search=${search}
       follows=${follows} wraps=${wraps} />
   </div>`;
-}
-
-function useLog({ namespace, name, uid }, options) {
-  const [log, setLog] = useState(EMPTY_LOG);
-  const [error, setError] = useState(null);
-  useEffect(() => {
-    const aborter = new AbortController();
-    let [current, timer] = [EMPTY_LOG, null];
-    const show = () => {
-      timer = null;
-      setLog(current);
-    };
-    const piece = (text) => {
-      if (aborter.signal.aborted) return;
-      current = withPiece(current, plain(text));
-      timer ??= setTimeout(show, GATHER_MS);
-    };
-    setLog(EMPTY_LOG);
-    setError(null);
-    readLog({ namespace, name }, options, { signal: aborter.signal, piece }).then(
-      () => {
-        current = withEnd(current);
-        if (!aborter.signal.aborted) show();
-      },
-      (problem) => !aborter.signal.aborted && setError(problem),
-    );
-    return () => {
-      aborter.abort();
-      clearTimeout(timer);
-    };
-  }, [uid, options.container, options.previous, options.follow]);
-  return { log, error };
 }
 
 function Lines({ lines, numbers, search, follows, wraps }) {
@@ -133,6 +91,10 @@ function Lines({ lines, numbers, search, follows, wraps }) {
       ${search ? "No line contains this." : "Nothing has been written."}</${Nothing}>`
     }
   </div>`;
+}
+
+function fileName(pod, chosen) {
+  return chosen === ALL ? `${pod}.log` : `${pod}-${chosen}.log`;
 }
 
 function asText(lines) {
