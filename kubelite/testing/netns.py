@@ -4,17 +4,13 @@ in.
 
 from __future__ import annotations
 
-import fcntl
 import os
-import socket
-import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from kubelite.core import native
 from kubelite.core.plan import Namespace
-
-_SIOCGIFFLAGS, _SIOCSIFFLAGS, _IFF_UP = 0x8913, 0x8914, 1
+from kubelite.node.network.cni.loopback import bring_up
 
 
 class NetworkNamespace:
@@ -27,12 +23,12 @@ class NetworkNamespace:
             native.unshare(Namespace.NET)
             try:
                 self.fd = _current()
-                if loopback:
-                    _loopback_up()
             finally:
                 native.setns(home, Namespace.NET)
         finally:
             os.close(home)
+        if loopback:
+            bring_up(self.fd)
 
     @contextmanager
     def inside(self) -> Iterator[None]:
@@ -66,10 +62,3 @@ class NetworkNamespace:
 
 def _current() -> int:
     return os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-
-
-def _loopback_up() -> None:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
-        request = struct.pack("16sH14x", b"lo", 0)
-        flags = struct.unpack("16sH14x", fcntl.ioctl(any_socket, _SIOCGIFFLAGS, request))[1]
-        fcntl.ioctl(any_socket, _SIOCSIFFLAGS, struct.pack("16sH14x", b"lo", flags | _IFF_UP))

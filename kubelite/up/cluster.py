@@ -21,6 +21,7 @@ from kubelite.lib.files import write_atomic
 from kubelite.node.kubelet.act import facts
 from kubelite.node.kubelet.pods.pods import Pods
 from kubelite.node.network.between.ways import RoutingMode
+from kubelite.node.network.cni.directories import Directories
 from kubelite.node.network.pod import PodNetwork
 from kubelite.node.runtime.home import Home
 from kubelite.node.runtime.ledger import Ledger
@@ -49,6 +50,7 @@ class UpOptions(NamedTuple):
     load_balancer_pool: str = ""
     ingress_ports: tuple[int, int] | None = (80, 443)
     routing_mode: RoutingMode = RoutingMode.auto
+    cni: Directories | None = None
 
 
 class NotUp(Exception):
@@ -172,6 +174,8 @@ def process_commands(home: Home, directory: Directory, options: UpOptions) -> di
         node.append("--allow-host-image")
     if options.routing_mode is not RoutingMode.auto:
         node += ["--routing-mode", options.routing_mode]
+    if options.cni is not None:
+        node += ["--cni-conf-dir", options.cni.conf, "--cni-bin-dir", options.cni.bin]
     if options.ingress_ports is None:
         server.append("--no-ingress")
         node.append("--no-ingress")

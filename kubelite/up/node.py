@@ -34,6 +34,7 @@ from kubelite.node.kubelet.cluster.served_pods import ServedPods
 from kubelite.node.kubelet.server.auth import Gate, review_with
 from kubelite.node.kubelet.server.server import KubeletServer
 from kubelite.node.network.between.ways import RoutingMode
+from kubelite.node.network.cni.directories import Directories
 from kubelite.node.network.pod import PodNetwork
 from kubelite.node.proxy.services import Node
 from kubelite.node.runtime.home import Home
@@ -55,7 +56,8 @@ class NodeOptions(NamedTuple):
     cluster's certificate authority; ``dns`` is the address of the cluster's name server.
     ``ingress_ports`` are those of HTTP and HTTPS where this node serves Ingresses. ``joined`` is
     the directory of the credentials that a node keeps which has joined from another machine;
-    ``routing_mode`` says how packets may travel to the pods of other nodes.
+    ``routing_mode`` says how packets may travel to the pods of other nodes,
+    ``cni`` is where its pods get their network from, None for our own.
     """
 
     access: ClusterAccess
@@ -72,6 +74,7 @@ class NodeOptions(NamedTuple):
     labels: Mapping[str, str] = {}
     resources: Mapping[str, str] = {}
     allow_host_image: bool = False
+    cni: Directories | None = None
     ingress_access: ClusterAccess | None = None
     ingress_ports: tuple[int, int] | None = None
     joined: str = ""
@@ -133,7 +136,12 @@ class NodeAgent:
         registration = Registration(client, self._describe)
         certificates = await self._register(client, registration, server, transports)
         node = ClusterNode(
-            options.name, options.address, options.dns, options.domain, options.allow_host_image
+            options.name,
+            options.address,
+            options.dns,
+            options.domain,
+            options.allow_host_image,
+            options.cni,
         )
         pods = ClusterPods(self._home, node, client, lambda: registration.uid)
         pod_network = PodNetwork(self._home.run, self._home.key, self._home.lock)

@@ -10,8 +10,17 @@ from kubelite.cli.common.diagnostic import CliError, Diagnostic
 from kubelite.cli.common.engine import open_home
 from kubelite.cli.common.screen import Screen
 from kubelite.cli.controllers.options import LoadBalancerPool, controller_settings
-from kubelite.cli.node.options import IngressPort, IngressTlsPort, NoIngress, Routing
+from kubelite.cli.node.options import (
+    CniBinDir,
+    CniConfDir,
+    IngressPort,
+    IngressTlsPort,
+    NoIngress,
+    Routing,
+    cni_directories,
+)
 from kubelite.node.network.between.ways import RoutingMode
+from kubelite.node.network.cni.directories import DEFAULT_BIN
 
 
 @usage(
@@ -39,6 +48,8 @@ def up(
     allow_host_image: Annotated[
         bool, Option("--allow-host-image", "Let pods of the cluster use the image `host`.")
     ] = False,
+    cni_conf_dir: CniConfDir = None,
+    cni_bin_dir: CniBinDir = DEFAULT_BIN,
     load_balancer_pool: LoadBalancerPool = "",
     no_ingress: NoIngress = False,
     ingress_port: IngressPort = 80,
@@ -64,6 +75,7 @@ def up(
         load_balancer_pool,
         None if no_ingress else (ingress_port, ingress_tls_port),
         routing_mode,
+        cni_directories(cni_conf_dir, cni_bin_dir),
     )
     try:
         directory = bring_up(home, options, reporter(screen))

@@ -8,9 +8,19 @@ from typing import TYPE_CHECKING, Annotated
 from kubelite.cli.common.command import Option, Settings, usage
 from kubelite.cli.common.diagnostic import CliError, Diagnostic
 from kubelite.cli.common.engine import open_home
-from kubelite.cli.node.options import AllowHostImage, Labels, NodeName, Resources, Routing
+from kubelite.cli.node.options import (
+    AllowHostImage,
+    CniBinDir,
+    CniConfDir,
+    Labels,
+    NodeName,
+    Resources,
+    Routing,
+    cni_directories,
+)
 from kubelite.cli.node.run import pairs, run_agent
 from kubelite.node.network.between.ways import RoutingMode
+from kubelite.node.network.cni.directories import DEFAULT_BIN
 
 if TYPE_CHECKING:
     from kubelite.node.runtime.home import Home
@@ -38,6 +48,8 @@ def join(
     resources: Resources = None,
     allow_host_image: AllowHostImage = False,
     routing_mode: Routing = RoutingMode.auto,
+    cni_conf_dir: CniConfDir = None,
+    cni_bin_dir: CniBinDir = DEFAULT_BIN,
 ) -> int:
     """Joins if that is still to be done, then serves until a signal. Raises CliError."""
     home = open_home(settings)
@@ -57,6 +69,7 @@ def join(
             resources=pairs(resources),
             allow_host_image=allow_host_image,
             routing_mode=routing_mode,
+            cni=cni_directories(cni_conf_dir, cni_bin_dir),
         )
     except FileNotFoundError as error:
         raise CliError(

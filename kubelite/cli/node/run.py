@@ -10,6 +10,8 @@ from kubelite.cli.common.diagnostic import CliError, Diagnostic
 from kubelite.cli.common.engine import open_home
 from kubelite.cli.node.options import (
     AllowHostImage,
+    CniBinDir,
+    CniConfDir,
     IngressPort,
     IngressTlsPort,
     Labels,
@@ -17,8 +19,10 @@ from kubelite.cli.node.options import (
     NoIngress,
     Resources,
     Routing,
+    cni_directories,
 )
 from kubelite.node.network.between.ways import RoutingMode
+from kubelite.node.network.cni.directories import DEFAULT_BIN
 
 if TYPE_CHECKING:
     from kubelite.node.runtime.home import Home
@@ -46,6 +50,8 @@ def run(
     labels: Labels = None,
     resources: Resources = None,
     allow_host_image: AllowHostImage = False,
+    cni_conf_dir: CniConfDir = None,
+    cni_bin_dir: CniBinDir = DEFAULT_BIN,
     no_ingress: NoIngress = False,
     ingress_port: IngressPort = 80,
     ingress_tls_port: IngressTlsPort = 443,
@@ -65,6 +71,7 @@ def run(
             labels=pairs(labels),
             resources=pairs(resources),
             allow_host_image=allow_host_image,
+            cni=cni_directories(cni_conf_dir, cni_bin_dir),
             ingress_ports=None if no_ingress else (ingress_port, ingress_tls_port),
             routing_mode=routing_mode,
         )

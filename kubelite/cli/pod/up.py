@@ -20,6 +20,8 @@ from kubelite.cli.common.targets import (
     owned_by,
     owner_of,
 )
+from kubelite.cli.node.options import CniBinDir, CniConfDir, cni_directories
+from kubelite.node.network.cni.directories import DEFAULT_BIN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from kubelite.node.kubelet.act.images import ImagePulls
     from kubelite.node.kubelet.act.updating import Plan
     from kubelite.node.kubelet.pods.pods import Pods, UpResult
+    from kubelite.node.network.cni.directories import Directories
     from kubelite.objects.pod.pod import Pod
 
 FILE = Argument("FILE", "Manifest file, or - for stdin.", completes="file")
@@ -65,6 +68,8 @@ def up(
             "NAME",
         ),
     ] = None,
+    cni_conf_dir: CniConfDir = None,
+    cni_bin_dir: CniBinDir = DEFAULT_BIN,
     dry_run: Annotated[bool, DRY_RUN] = False,
     output: Annotated[Output | None, Option("--output -o", "Output format.")] = None,
 ) -> int:
@@ -103,6 +108,7 @@ def up(
             loaded.documents(pod),
             replace=replace or _is_replaced(pods, pod, loaded),
             unsafe_sysctls=allow_unsafe_sysctl or (),
+            cni=cni_directories(cni_conf_dir, cni_bin_dir),
         )
         created.append(as_document(result.pod))
         seconds = time.clock_gettime(time.CLOCK_BOOTTIME) - start
@@ -188,6 +194,7 @@ def up_one(
     *,
     replace: bool = False,
     unsafe_sysctls: Sequence[str] = (),
+    cni: Directories | None = None,
 ) -> UpResult:
     """Brings one pod up and shows its steps. Interrupted, it says what is left of the pod."""
     name = pod.metadata.name or ""
@@ -198,6 +205,7 @@ def up_one(
                 documents=documents,
                 replace=replace,
                 unsafe_sysctls=unsafe_sysctls,
+                cni=cni,
                 pulls=_shown_pulls(screen),
                 report=lambda step: screen.progress(step_line(step, screen)),
             )

@@ -11,6 +11,7 @@
     between     ways to the pods of other nodes  bandwidth  limits that annotations ask for
     families    IPv4 and IPv6, for nftables
     firewall_check  whose rules block pods      foreign_rules  how those rules are read
+    cni/        the same by CNI plug-ins
 
 It knows neither sandboxes nor containers: callers pass a network namespace.
 """

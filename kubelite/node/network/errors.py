@@ -6,6 +6,7 @@ NetworkError        one sentence; ``hint`` where there is something to try
 ├── NoAddress       no subnet, or no address in it, is free
 ├── NoFirewall      libnftables or the kernel's nf_tables is missing
 ├── FirewallRefused nftables refuses a change: something exists already, or is missing
+├── PluginFailed    a CNI plug-in, or the configuration of its network
 └── NameTooLong     the pod's fully qualified name does not fit a hostname
 """
 
@@ -39,6 +40,16 @@ class NoFirewall(NetworkError):
 
 class FirewallRefused(NetworkError):
     """A refused transaction; no part of it was applied."""
+
+
+class PluginFailed(NetworkError):
+    """A CNI plug-in has failed, is missing or hangs, or no valid network is configured. ``code`` is
+    the plug-in's own, 0 where it has given none.
+    """
+
+    def __init__(self, message: str, *, hint: str = "", code: int = 0) -> None:
+        super().__init__(message, hint=hint)
+        self.code = code
 
 
 class NameTooLong(NetworkError):

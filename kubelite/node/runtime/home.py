@@ -81,6 +81,10 @@ class Home:
         """Whether there is any pod, incomplete and damaged ones included."""
         return any(not name.startswith(UNFINISHED) for name in names(self.pods))
 
+    def attachment(self, uid: str) -> str:
+        """The record of a pod's connection to a CNI network."""
+        return f"{self.pod(uid)}/cni.json"
+
     def pod_run(self, uid: str) -> str:
         return f"{self.run}/pods/{uid}"
 

@@ -12,6 +12,8 @@ from typing import NamedTuple
 
 import msgspec
 
+from kubelite.node.network.cni.directories import Directories
+
 
 class PodStop(msgspec.Struct, kw_only=True):
     """All containers of a pod are to stop. ``since`` is CLOCK_BOOTTIME of boot ``boot``; it and
@@ -104,7 +106,8 @@ class PodRecord(msgspec.Struct, kw_only=True):
     restarted all of them last. ``removal_at``: when the removal was requested, with
     ``removal_grace`` nanoseconds for the containers. ``claimed`` are the volumes of its claims by
     their names in the pod, once they are known: a bound claim keeps its volume. ``blocked`` says
-    why its sandbox could not be made.
+    why its sandbox could not be made. ``cni``: the plug-ins that it gets its network from, where
+    whoever requested it has named them.
     """
 
     version: int = 1
@@ -136,6 +139,7 @@ class PodRecord(msgspec.Struct, kw_only=True):
     removal_grace: int = 0
     claimed: dict[str, ClaimedVolume] = {}
     blocked: Blocked | None = None
+    cni: Directories | None = None
 
 
 class SandboxRecord(msgspec.Struct, kw_only=True):

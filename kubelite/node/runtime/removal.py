@@ -132,6 +132,7 @@ class Remover:
             _wait(shim, running, SHUTDOWN_SECONDS)
 
     def _end_sandbox(self, uid: str) -> None:
+        self._disconnect(uid)
         self._trace("end shim")
         self._end_shim(uid)
         self._trace("kill cgroup")
@@ -144,6 +145,21 @@ class Remover:
         PodNetwork(self._home.run, self._home.key, self._home.lock).remove(uid)
         self._trace("remove cgroups")
         self._tree.remove_pod(uid)
+
+    def _disconnect(self, uid: str) -> None:
+        """Before pause ends, which holds the network namespace: some plug-ins look into it for what
+        they have to undo on the host.
+        """
+        path = self._home.attachment(uid)
+        if not os.path.lexists(path):
+            return
+        from kubelite.node.network.cni.attachments import Connection  # most pods have none
+
+        connection = Connection(path, trace=self._trace)
+        on_record = connection.read()
+        if on_record is not None:
+            pid, ticks = on_record.holder
+            connection.delete(on_record.netns if start_ticks(pid) == ticks else "")
 
     def _end_shim(self, uid: str) -> None:
         """Asks the shim to exit; kills it where it does not."""

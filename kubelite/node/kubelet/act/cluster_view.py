@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
+    from kubelite.node.network.cni.directories import Directories
     from kubelite.node.runtime.records import ObservedPod, PodRecord
     from kubelite.node.volume.claims import ClaimObjects
     from kubelite.objects.pod.pod import Pod
@@ -19,6 +20,7 @@ class ClusterNode(NamedTuple):
     dns: str = ""
     domain: str = "cluster.local"
     allows_host_image: bool = False
+    cni: Directories | None = None
 
 
 class ClusterView(Protocol):

@@ -17,6 +17,7 @@ import msgspec
 
 from kubelite.lib.digest import hexdigest
 from kubelite.lib.files import MAX_RECORD_BYTES, FileLock, write_record
+from kubelite.node.network.cni.directories import Directories
 from kubelite.node.runtime.clock import boottime
 from kubelite.node.runtime.errors import RuntimeFailure
 from kubelite.node.runtime.home import UNFINISHED, Home, boot_id
@@ -76,9 +77,11 @@ def claim(
     documents: Documents = (),
     uid: str = "",
     origin: str = "",
+    cni: Directories | None = None,
 ) -> Claim:
-    """Claims the pod's name; ``unsafe_sysctls`` and ``documents``, the ConfigMaps and Secrets that
-    it refers to, go on record. A pod of an API server brings its ``uid``. Raises OSError.
+    """Claims the pod's name; ``unsafe_sysctls``, ``cni`` and ``documents``, the ConfigMaps and
+    Secrets that it refers to, go on record. A pod of an API server brings its ``uid``. Raises
+    OSError.
     """
     namespace, name = pod.metadata.namespace or "default", pod.metadata.name or ""
     with FileLock(home.lock):
@@ -99,6 +102,7 @@ def claim(
             unsafe_sysctls=unsafe_sysctls,
             boot=boot_id(),
             started=boottime(),
+            cni=cni,
         )
         lock = FileLock(home.pod_lock(record.uid)).acquire()
         try:

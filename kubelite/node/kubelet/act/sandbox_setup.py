@@ -31,6 +31,7 @@ from kubelite.node.volume import mounts as volumes
 from kubelite.objects.pod import qos
 
 if TYPE_CHECKING:
+    from kubelite.node.kubelet.act.plugin_network import PluginNetwork
     from kubelite.node.network.bandwidth import Bandwidth
 
 _CARE = "kubelite.node.kubelet.agent.care"
@@ -47,7 +48,9 @@ def create_sandbox(
     home, record = context.home, context.record
     network = PodNetwork(home.run, home.key, home.lock)
     limits = _bandwidth(context)
-    lease = _reserve(context, network)
+    plugins = _plugins(context, limits)
+    lease = _reserve(context, network) if plugins is None else None
+    _make_directories(context)
     with ExitStack() as stack:
         first_id = 0
         if context.shared.own_userns:
@@ -57,7 +60,9 @@ def create_sandbox(
         starting = _start_pause(context, ledger, lease, first_id)
         try:
             _create_shared(context)
-            prepare_containers()
+            if plugins is None:
+                _write_etc(context)
+                prepare_containers()
             created = sandbox.finish(starting)
         except BaseException:
             starting.close()
@@ -66,6 +71,10 @@ def create_sandbox(
         if lease is not None:
             context.trace("attach network")
             network.attach(lease, created.netns, limits)
+        if plugins is not None:
+            plugins.connect(created)
+            _write_etc(context)  # only now it has addresses, which containers are told
+            prepare_containers()
         context.trace("record sandbox")
         sandbox.complete(ledger, created)
     except BaseException:
@@ -97,24 +106,42 @@ def create_volumes(context: PodContext) -> None:
     )
 
 
+def _plugins(context: PodContext, limits: Bandwidth | None) -> PluginNetwork | None:
+    """The CNI plug-ins that the pod gets its network from; None where it gets ours or the host's.
+    Raises NetworkError.
+    """
+    if context.shared.host_network:
+        return None
+    directories = context.record.cni or config_file.read(context.home).cni
+    if directories is None:
+        return None
+    from kubelite.node.kubelet.act.plugin_network import PluginNetwork
+
+    return PluginNetwork(context, directories, limits)
+
+
 def _reserve(context: PodContext, network: PodNetwork) -> Lease | None:
-    """Leases the pod's address and creates its directories."""
+    """Leases the pod's address; None on the host's network."""
     home, record = context.home, context.record
-    lease = None
-    if not context.shared.host_network:
-        context.trace("lease address")
-        owner = f"{record.namespace}/{record.name}"
-        requested = container_config.host_ports(context.pod)
-        dual_stack = config_file.read(home).dual_stack
-        lease = network.prepare(record.uid, owner, requested, dual_stack=dual_stack)
-        context.warnings += lease.warnings
-        context.node = context.node._replace(
-            pod_addresses=lease.addresses, address=context.node.address or lease.gateway
-        )
+    if context.shared.host_network:
+        return None
+    context.trace("lease address")
+    owner = f"{record.namespace}/{record.name}"
+    requested = container_config.host_ports(context.pod)
+    dual_stack = config_file.read(home).dual_stack
+    lease = network.prepare(record.uid, owner, requested, dual_stack=dual_stack)
+    context.warnings += lease.warnings
+    context.node = context.node._replace(
+        pod_addresses=lease.addresses, address=context.node.address or lease.gateway
+    )
+    return lease
+
+
+def _make_directories(context: PodContext) -> None:
+    home, record = context.home, context.record
     context.trace("make directories")
     sandbox.make_directory(home.pod_run(record.uid))
     sandbox.make_directory(home.pod_logs(record.namespace, record.name, record.uid))
-    return lease
 
 
 def _start_pause(
@@ -148,7 +175,6 @@ def _start_pause(
 def _create_shared(context: PodContext) -> None:
     _prepare_claims(context)
     create_volumes(context)
-    _write_etc(context)
     context.trace("make cgroup of the pod")
     refused = context.tree.make_pod(
         context.record.uid, _pod_writes(context), class_of(qos.qos_class(context.pod))

@@ -371,7 +371,9 @@ class ClusterPods:
         others, room = list(self._others(ledger)), machine.allocatable(self._home)
         if refused := admitting.refusal(pod, others, self.pressures, room):
             return refused
-        claim = pod_names.claim(self._home, ledger, pod, uid=meta["uid"], origin=API)
+        claim = pod_names.claim(
+            self._home, ledger, pod, uid=meta["uid"], origin=API, cni=self.node.cni
+        )
         if claim.lock is None:
             other = claim.record
             if other.uid != meta["uid"]:

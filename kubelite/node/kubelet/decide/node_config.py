@@ -1,5 +1,6 @@
 """The settings of the node with their defaults: fields, units and values are KubeletConfiguration's
-(kubelet.config.k8s.io/v1beta1), but for ``dualStack``: pods get IPv6 addresses too. Pure.
+(kubelet.config.k8s.io/v1beta1), but for ``dualStack``: pods get IPv6 addresses too, and
+``cniConfDir`` with ``cniBinDir``: pods get their network from CNI plug-ins. Pure.
 
 :mod:`kubelite.node.kubelet.act.config_file` reads them; ``/configz`` shows them with those that
 cannot be set (:mod:`kubelite.node.kubelet.cluster.configuration`).
@@ -13,6 +14,7 @@ import msgspec
 
 from kubelite.core.protocol import LogRotation
 from kubelite.node.kubelet.decide.restart_policy import MAX_BACKOFF, SECOND
+from kubelite.node.network.cni.directories import DEFAULT_BIN, Directories
 from kubelite.objects.facts import quantity
 
 DEFAULT_THRESHOLDS = {
@@ -66,6 +68,8 @@ class NodeConfig(msgspec.Struct, rename="camel"):
         default=80, name="imageGCLowThresholdPercent"
     )
     dual_stack: bool = False
+    cni_conf_dir: str = ""
+    cni_bin_dir: str = DEFAULT_BIN
 
     def __post_init__(self) -> None:
         quantity.parse(self.container_log_max_size)
@@ -83,6 +87,11 @@ class NodeConfig(msgspec.Struct, rename="camel"):
     def pulls_at_once(self) -> int | None:
         """How many images may be pulled at the same time; None for any number."""
         return 1 if self.serialize_image_pulls else self.max_parallel_image_pulls
+
+    @property
+    def cni(self) -> Directories | None:
+        """Where CNI plug-ins and their configuration lie; None where pods get our own network."""
+        return Directories(self.cni_conf_dir, self.cni_bin_dir) if self.cni_conf_dir else None
 
     @property
     def pids_limit(self) -> int:

@@ -55,8 +55,8 @@ def _sandbox(home: Home, pod: Pod, observed: ObservedPod) -> dict[str, Any] | No
         "cgroup": f"{home.cgroup}/{below(class_of(qos_class(pod)), f'pod{record.uid}')}",
         "bridge": lease.bridge if lease else None,
         "interface": lease.interface if lease else None,
-        "address": lease.address if lease else None,
-        "ipv6": (lease.ipv6 or None) if lease else None,
+        "address": None if record.gone else record.address or None,
+        "ipv6": None if record.gone else record.ipv6 or None,
         "namespaces": namespaces(record.pause_pid) if observed.up else {},
     }
 

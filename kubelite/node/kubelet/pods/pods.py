@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from kubelite.node.kubelet.act.images import ResolvedImage
     from kubelite.node.kubelet.act.pod_names import Documents
     from kubelite.node.kubelet.pods.copying import Side
+    from kubelite.node.network.cni.directories import Directories
     from kubelite.node.runtime.exec.session import Session
     from kubelite.objects.pod.container import Container
 
@@ -96,6 +97,7 @@ class Pods:
         documents: Documents | None = None,
         replace: bool = False,
         unsafe_sysctls: Sequence[str] = (),
+        cni: Directories | None = None,
         pulls: images.ImagePulls | None = None,
         report: Report,
     ) -> UpResult:
@@ -106,7 +108,8 @@ class Pods:
         one whose command was killed is continued. A different pod is changed in place, or with
         ``replace`` removed first. When anything raises, nothing of a new pod is left.
         ``documents`` are the ConfigMaps and Secrets that the pod refers to; None leaves those of an
-        existing pod as they are. ``unsafe_sysctls`` are names or patterns that this pod may set.
+        existing pod as they are. ``unsafe_sysctls`` are names or patterns that this pod may set,
+        ``cni`` says where the plug-ins of its network are if that is not the node's setting.
         ``pulls`` shows how far those of missing images are.
         Raises Conflict for a change that needs a new pod, RuntimeFailure, ImageError, VolumeError,
         CgroupError, NetworkError, NativeError, OSError.
@@ -119,7 +122,12 @@ class Pods:
         result = None
         while result is None:
             record, lock = pod_names.claim(
-                self._home, self._ledger, pod, tuple(unsafe_sysctls), documents=documents or ()
+                self._home,
+                self._ledger,
+                pod,
+                tuple(unsafe_sysctls),
+                documents=documents or (),
+                cni=cni,
             )
             if lock is None:
                 result = self._up_existing(record, pod, documents, resolved, replace, report)

@@ -1,0 +1,67 @@
+"""Connects a pod's sandbox to the network of CNI plug-ins, instead of our own."""
+
+from __future__ import annotations
+
+from kubelite.node.cgroup.classes import below, class_of
+from kubelite.node.kubelet.act import facts
+from kubelite.node.kubelet.act.pod_context import PodContext
+from kubelite.node.kubelet.decide import container_config
+from kubelite.node.network import resolver
+from kubelite.node.network.bandwidth import Bandwidth
+from kubelite.node.network.cni import loopback, plugins, requests
+from kubelite.node.network.cni.attachments import Connection
+from kubelite.node.network.cni.directories import Directories
+from kubelite.node.network.cni.requests import PodFacts
+from kubelite.node.runtime.sandbox import Sandbox
+from kubelite.objects.pod import qos
+
+
+class PluginNetwork:
+    """The network that ``directories`` ask for, for the pod of ``context``. Raises NetworkError
+    for an invalid configuration, and for host ports that no plug-in opens.
+    """
+
+    def __init__(
+        self, context: PodContext, directories: Directories, limits: Bandwidth | None
+    ) -> None:
+        self._context = context
+        self._directories = directories
+        self._choice = plugins.read_network(directories.conf)
+        self._pod = _pod_facts(context, limits or Bandwidth())
+        unserved = requests.refuse_unserved(self._choice.network, self._pod)
+        context.warnings += [*self._choice.faults, *unserved]
+
+    def connect(self, created: Sandbox) -> None:
+        """Runs the plug-ins and puts the pod's addresses into the context and the sandbox's record,
+        which the caller saves. Raises NetworkError, NativeError, OSError.
+        """
+        context, record = self._context, created.record
+        loopback.bring_up(created.netns)
+        connection = Connection(context.home.attachment(context.record.uid), trace=context.trace)
+        holder = (record.pause_pid, record.pause_ticks)
+        addresses = connection.add(
+            self._choice.network, self._directories, self._pod, record.pause, holder
+        )
+        first, *rest = addresses.of_pod
+        record.address = first
+        record.ipv6 = next((address for address in rest if ":" in address), "")
+        record.host_address = context.node.address or addresses.gateway or facts.node_address()
+        context.node = context.node._replace(
+            pod_addresses=record.addresses, address=record.host_address
+        )
+
+
+def _pod_facts(context: PodContext, limits: Bandwidth) -> PodFacts:
+    home, record, pod = context.home, context.record, context.pod
+    namespace = record.namespace
+    text, _ = resolver.resolv_conf(pod.spec, context.host_files, namespace)
+    group = below(class_of(qos.qos_class(pod)), f"pod{record.uid}")
+    return PodFacts(
+        namespace=namespace,
+        name=record.name,
+        uid=record.uid,
+        ports=tuple(container_config.host_ports(pod)),
+        bandwidth=limits,
+        resolv=resolver.parse(text),
+        cgroup=f"/{home.cgroup}/{group}",
+    )

@@ -1,0 +1,14 @@
+"""The network of pods by CNI plug-ins, instead of our own bridge (CNI specification 0.3 to 1.1).
+
+    directories  where plug-ins and their configuration lie               pure
+    config       which network a directory of configuration asks for      pure
+    requests     what a plug-in is told: its configuration and variables  pure
+    results      what a plug-in answers: addresses, or why it has failed  pure
+    plugins      runs one plug-in
+    stand_in     a network namespace in place of one that has gone
+    attachments  connects a pod, checks and disconnects it; what is on record of it
+    loopback     brings up the pod's own loopback interface
+
+A pod that is connected has a record beside its own, written before the first plug-in
+runs and removed when the last one has undone its work.
+"""
