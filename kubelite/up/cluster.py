@@ -21,6 +21,7 @@ from kubelite.lib.files import write_atomic
 from kubelite.node.kubelet.act import facts
 from kubelite.node.kubelet.pods.pods import Pods
 from kubelite.node.network.between.ways import RoutingMode
+from kubelite.node.network.cni import name_server
 from kubelite.node.network.cni.directories import Directories
 from kubelite.node.network.pod import PodNetwork
 from kubelite.node.runtime.home import Home
@@ -105,6 +106,7 @@ def down(home: Home, name: str, report: Report, *, keep_pods: bool, delete: bool
         report("processes", "ended", _milliseconds(began))
     if not keep_pods:
         count = _remove_pods(home)
+        name_server.leave(home.run)
         remove_network(home.key)
         PodNetwork(home.run, home.key, home.lock).leave()
         report("pods", f"{count} removed", _milliseconds(began))

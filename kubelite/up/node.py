@@ -152,27 +152,35 @@ class NodeAgent:
             options.domain,
             kept_sockets.inherited(),
         )
-        routes = NodeRoutes(
-            network_client, options.name, pod_network, _vni(options), options.routing_mode
-        )
+        routes = self._routes(network_client, pod_network)
         volumes = LocalVolumes(storage_client, self._home.volumes, options.name)
         await network.start()
-        await routes.start(await registration.pod_range())
+        if routes is not None:
+            await routes.start(await registration.pod_range())
         await pods.start()
         self._started.set_result(pods)
         pressure = NodePressure(self._home, options.name, pods, registration.report)
-        work = [registration.run(), network.run(), routes.run(), volumes.run(), pressure.run()]
+        work = [registration.run(), network.run(), volumes.run(), pressure.run()]
+        work += [routes.run()] if routes is not None else []
         work += [certificate.run() for certificate in certificates]
         if options.ingress_access is not None and options.ingress_ports is not None:
             work.append(_serve_ingresses(options.ingress_access, options))
         await self._run_until_stopped(*work)
         await pods.close()
         await network.close()
-        await routes.close()
+        if routes is not None:
+            await routes.close()
         await volumes.close()
         await server.close()
         for transport in transports:
             await transport.close()
+
+    def _routes(self, client: Client, pod_network: PodNetwork) -> NodeRoutes | None:
+        """None where plug-ins make the pods' network: it has ways of its own between nodes."""
+        options = self._options
+        if options.cni is not None or config_file.read(self._home).cni is not None:
+            return None
+        return NodeRoutes(client, options.name, pod_network, _vni(options), options.routing_mode)
 
     def _server(self, client: Client) -> KubeletServer:
         options = self._options

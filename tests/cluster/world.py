@@ -105,14 +105,16 @@ def cluster(tmp_path: Path) -> Iterator[Cluster]:
 
 
 @contextmanager
-def cluster_that_is_up(root: Path) -> Iterator[Cluster]:
-    """A cluster that is up; afterwards nothing of it is left on the machine."""
+def cluster_that_is_up(root: Path, *options: str) -> Iterator[Cluster]:
+    """A cluster that is up with these ``options``; afterwards nothing of it is left on the
+    machine.
+    """
     if os.geteuid() != 0:
         pytest.skip("pods need root")
     world = Cluster(root)
     before = snapshot(str(world.root))
     try:
-        world.up()
+        world.up(*options)
         yield world
     except BaseException:
         print(world.logs_of_processes())
@@ -120,4 +122,5 @@ def cluster_that_is_up(root: Path) -> Iterator[Cluster]:
     finally:
         world.kl("down", check=False)
         world.kl("system", "reset", "--yes", check=False)
-    assert difference(before, snapshot(str(world.root))) == []
+    changes = difference(before, snapshot(str(world.root)))
+    assert changes == [], changes

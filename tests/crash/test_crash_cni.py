@@ -64,8 +64,9 @@ def ward(tmp_path: Path) -> Iterator[Ward]:
     assert difference(before, snapshot(tmp_path / "k")) == []
 
 
-@pytest.mark.parametrize("late", [0.0, 0.02], ids=["before", "within"])
-@pytest.mark.parametrize("act", UP)
+@pytest.mark.parametrize(
+    ("act", "late"), [*((act, 0.0) for act in UP), ("CNI ADD bridge", 0.02), (UP[-1], 0.02)]
+)
 def test_an_up_that_is_killed_is_continued_or_undone(ward: Ward, act: str, late: float) -> None:
     killed = child(lambda: ward.up(ward.fate(act, late)))
     assert ended(killed) == -signal.SIGKILL

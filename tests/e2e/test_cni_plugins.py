@@ -82,8 +82,8 @@ def pod(tmp_path: Path, site: Site) -> Iterator[Pod]:
     assert os.listdir(created.folder) == []
 
 
-@pytest.mark.parametrize("version", ["0.3.1", "0.4.0", "1.0.0"])
-def test_a_chain_connects_checks_and_disconnects(site: Site, pod: Pod, version: str) -> None:
+@pytest.mark.parametrize("version", ["0.3.1", "1.0.0"])
+def test_a_chain_connects_and_disconnects(site: Site, pod: Pod, version: str) -> None:
     site.configure(
         PORTMAP,
         {"type": "bandwidth", "capabilities": {"bandwidth": True}},
@@ -92,20 +92,21 @@ def test_a_chain_connects_checks_and_disconnects(site: Site, pod: Pod, version: 
         version=version,
     )
     addresses = pod.add(WEB)
-    assert addresses == (("10.88.7.2",), "10.88.7.1")
+    assert addresses[:2] == (("10.88.7.2",), "10.88.7.1")
+    assert addresses.host_interfaces == (site.bridge, *site.ports())
     assert "10.88.7.2/24" in pod.inside("ip", "address", "show", "eth0")
     assert pod.inside("sysctl", "-n", "net.core.somaxconn") == "500\n"
     assert len(site.ports()) == 1
     assert site.leased() == ["10.88.7.2"]
     assert any("8080" in rule for rule in site.rules())
-    pod.connection.check()
     pod.delete()
     assert site.left() == []
     pod.delete()  # there is nothing left to undo
 
 
 def test_a_check_says_what_has_changed(site: Site, pod: Pod) -> None:
-    site.configure()
+    """Without portmap: that of Debian 12 misses rules of IPv6 where there is no such address."""
+    site.configure({"type": "firewall"}, {"type": "tuning"})
     pod.add()
     pod.connection.check()
     pod.inside("ip", "route", "delete", "default")
@@ -230,7 +231,7 @@ def test_status_and_garbage_collection_are_asked_of_plug_ins_of_version_1_1(
     where = Directories(str(site.conf), site.path)
     site.write([{"type": "modern"}], version="1.0.0", cniVersions=["1.1.0", "1.0.0"])
     attachments.check_status(where)
-    assert attachments.collect_garbage(where, ["id1"]) == []
+    assert attachments.collect_garbage(where, lambda: ["id1"]) == []
     assert notes.read_text().split() == ["STATUS", "GC"]
     told = json.loads(config.read_text())
     assert told["cniVersion"] == "1.1.0"
@@ -238,13 +239,13 @@ def test_status_and_garbage_collection_are_asked_of_plug_ins_of_version_1_1(
     (tmp_path / "ill").touch()
     with pytest.raises(PluginFailed, match="modern of network tests has failed to STATUS"):
         attachments.check_status(where)
-    (problem,) = attachments.collect_garbage(where, [])
+    (problem,) = attachments.collect_garbage(where, list)
     assert "modern of network tests has failed to GC" in problem
     notes.unlink()
     site.write([{"type": "modern"}], version="1.1.0", disableGC=True)
-    assert attachments.collect_garbage(where, []) == []
+    assert attachments.collect_garbage(where, list) == []
     site.write([{"type": "modern"}], version="1.0.0")
-    assert attachments.collect_garbage(where, []) == []
+    assert attachments.collect_garbage(where, list) == []
     attachments.check_status(where)
     assert not notes.exists()
 

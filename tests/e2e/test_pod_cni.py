@@ -67,7 +67,7 @@ def test_a_flag_names_the_network_of_one_pod_and_its_host_port_needs_a_plug_in(
     world: World, tmp_path: Path, site: Site
 ) -> None:
     site.configure()
-    other = Site(tmp_path / "other", "klcni1", "10.88.8.0/24")
+    other = Site(tmp_path / "other", "cnitest1", "10.88.8.0/24")
     other.configure()
     flag = ["--cni-conf-dir", str(other.conf)]
     world.kl("pod", "up", "-", *flag, input=json.dumps(pod(SLEEP)))
@@ -91,6 +91,11 @@ def test_a_plug_in_that_fails_fails_the_command_in_its_own_words(world: World, s
     said = "CNI plug-in refuses of network tests has failed to ADD: full (code 100)"
     assert said in failed.stderr
     assert world.files() == set()
+    assert "the CNI plug-ins are ready\n" in world.kl("system", "check").stdout
+    (site.bin / "refuses").unlink()
+    checked = world.kl("system", "check", check=False)
+    assert (checked.returncode, "CNI plug-in refuses of network" in checked.stdout) == (1, True)
+    site.plugin("refuses", "exit 0")
     assert site.left() == []
 
 
@@ -117,3 +122,44 @@ def test_a_pod_of_an_agent_waits_for_its_network_and_says_why(world: World, site
         )
 
     eventually(said, "an event says why the pod has no network", 30)
+
+
+def test_an_agent_that_starts_collects_garbage_and_checks_the_pods(
+    world: World, tmp_path: Path, site: Site
+) -> None:
+    notes, ill = tmp_path / "notes", tmp_path / "ill"
+    site.plugin(
+        "modern",
+        f'echo "$CNI_COMMAND $(cat)" >> {notes}\n'
+        'case $CNI_COMMAND in ADD) echo \'{"ips": [{"address": "192.0.2.77/32"}]}\';; '
+        f'CHECK) [ ! -e {ill} ] || {{ echo \'{{"code": 99, "msg": "cut off"}}\'; exit 1; }};; '
+        "esac",
+    )
+    site.write([{"type": "modern"}], version="1.1.0")
+    world.up(pod(SLEEP, spec={"restartPolicy": "Always"}))
+    (path,) = world.root.glob("pods/*/cni.json")
+    id = json.loads(path.read_text().splitlines()[0])["container_id"]
+
+    def told() -> list[str]:
+        return notes.read_text().splitlines()
+
+    def collected() -> bool:
+        configs = [json.loads(line[3:]) for line in told() if line.startswith("GC ")]
+        kept = {"containerID": id, "ifname": "eth0"}
+        return any(kept in config["cni.dev/valid-attachments"] for config in configs)
+
+    eventually(collected, "the agent has collected garbage, but not what the pod has")
+    eventually(lambda: any(line.startswith("CHECK ") for line in told()), "it has checked the pod")
+    assert world.inspect("p")["sandbox"]["address"] == "192.0.2.77"
+    agent = json.loads(world.kl("system", "info", "-o", "json").stdout)["agent"]["pid"]
+    kill(agent)
+    ill.touch()
+    world.up(pod(SLEEP, name="q", spec={"restartPolicy": "Always"}))
+
+    def event() -> bool:
+        return any(
+            event["reason"] == "NetworkCheckFailed" and "cut off (code 99)" in event["message"]
+            for event in world.inspect("p")["events"]
+        )
+
+    eventually(event, "an event says what is wrong with the pod's network", 30)

@@ -7,15 +7,21 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+from tests.testing.uplink import FORWARDING
+
 BIN = "/usr/lib/cni"
 
 
 class Site:
     """Configuration and leases of a network whose bridge is named ``bridge``."""
 
-    def __init__(self, folder: Path, bridge: str = "klcni0", subnet: str = "10.88.7.0/24") -> None:
+    def __init__(
+        self, folder: Path, bridge: str = "cnitest0", subnet: str = "10.88.7.0/24"
+    ) -> None:
         self.conf, self.leases, self.bin = folder / "net.d", folder / "leases", folder / "bin"
         self.bridge, self.subnet = bridge, subnet
+        self._forwarding = FORWARDING.read_text()
+        FORWARDING.write_text("1")  # as the plug-in bridge does
         self.conf.mkdir(parents=True)
         self.bin.mkdir()
 
@@ -73,4 +79,5 @@ class Site:
 
     def close(self) -> None:
         """Removes what plug-ins leave for the next pod."""
+        FORWARDING.write_text(self._forwarding)
         subprocess.run(["ip", "link", "delete", self.bridge], capture_output=True)

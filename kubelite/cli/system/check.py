@@ -13,8 +13,9 @@ from kubelite.cli.common.screen import Screen
 
 @usage(
     "kubelite system check",
-    notes="Looks at records, at every byte of the images that came as archives, and at the firewall"
-    " rules of others; changes nothing. Exit code 1 says that something was found.",
+    notes="Looks at records, at every byte of the images that came as archives, at the firewall"
+    " rules of others and at the CNI plug-ins of node.json; changes nothing. Exit code 1 says that"
+    " something was found.",
 )
 def check(settings: Settings) -> int:
     """Names what is damaged or lost, and the rules of others that block pods. Raises CliError."""
@@ -25,7 +26,8 @@ def check(settings: Settings) -> int:
     if not damages:
         screen.data("pods and images are whole\n")
     is_blocked = _show_obstacles(settings, screen)
-    return int(bool(damages) or is_blocked)
+    is_unready = _show_unready_network(settings, screen)
+    return int(bool(damages) or is_blocked or is_unready)
 
 
 def _damages(settings: Settings, screen: Screen) -> list[str]:
@@ -58,3 +60,23 @@ def _show_obstacles(settings: Settings, screen: Screen) -> bool:
     bridge = names.bridge(home.key)
     screen.note(f'let that firewall accept packets whose iifname or oifname is "{bridge}"')
     return True
+
+
+def _show_unready_network(settings: Settings, screen: Screen) -> bool:
+    """Prints why CNI plug-ins cannot connect pods; whether that is so."""
+    from kubelite.node.kubelet.act import config_file
+    from kubelite.node.network.errors import PluginFailed
+
+    directories = config_file.read(open_home(settings)).cni
+    if directories is None:
+        return False
+    from kubelite.node.network.cni.attachments import check_status
+
+    try:
+        check_status(directories)
+    except PluginFailed as error:
+        screen.data(f"{cell(error.message)}\n")
+        screen.note(error.hint)
+        return True
+    screen.data("the CNI plug-ins are ready\n")
+    return False

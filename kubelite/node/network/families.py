@@ -8,12 +8,14 @@ from typing import NamedTuple
 
 class Family(NamedTuple):
     """``name`` is that of ``ipFamilies`` and ``addressType``, ``nft`` that of a table and of a
-    packet's header, ``type`` that of a set's elements.
+    packet's header, ``type`` that of a set's elements. ``loopback`` are the addresses of a
+    machine itself.
     """
 
     name: str
     nft: str
     type: str
+    loopback: str
 
     def has(self, address: str) -> bool:
         """Whether an address, or a range of them, is of this family."""
@@ -25,8 +27,8 @@ class Family(NamedTuple):
         return list(own) if self.name == "IPv4" else [_canonical(address) for address in own]
 
 
-IPV4 = Family("IPv4", "ip", "ipv4_addr")
-IPV6 = Family("IPv6", "ip6", "ipv6_addr")
+IPV4 = Family("IPv4", "ip", "ipv4_addr", "127.0.0.0/8")
+IPV6 = Family("IPv6", "ip6", "ipv6_addr", "::1")
 FAMILIES = (IPV4, IPV6)
 
 

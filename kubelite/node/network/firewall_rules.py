@@ -32,7 +32,6 @@ from kubelite.objects.facts.pod_ranges import (
 LIST_MAPS = "list maps ip"
 _BY_NUMBER = {"6": "TCP", "17": "UDP", "132": "SCTP"}
 """As libnftables lists protocols on a machine without /etc/protocols (IANA, "Protocol Numbers")."""
-_LOOPBACK = {IPV4: "127.0.0.0/8", IPV6: "::1"}
 _TABLE = """
 create table {ip} {table}
 table {ip} {table} {{
@@ -103,7 +102,7 @@ def table(key: str, subnet: int, uplinks: Sequence[str] = (), family: Family = I
         "bridge": names.bridge(key),
         "ip": family.nft,
         "address": family.type,
-        "loopback": _LOOPBACK[family],
+        "loopback": family.loopback,
         "subnet": f"{_text(subnet, family)}/{PREFIX if family is IPV4 else IPV6_PREFIX}",
         "sources": ", ".join(_source(address, family) for address in ipam.addresses(subnet)),
         "forwarding": _refuse_transit(uplinks),

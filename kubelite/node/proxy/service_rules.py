@@ -367,6 +367,10 @@ def _hooks(family: Family, bridge: str) -> str:
     ct state new {key} vmap @unserved
     ct state new fib daddr type local {_NODE_KEY} vmap @unserved-node-ports
   }}
+  chain martians {{
+    type filter hook prerouting priority -300
+    iifname != "lo" {ip} daddr {family.loopback} drop
+  }}
   chain sources {{
     type filter hook prerouting priority -110
     {key} @restricted {key} . {ip} saddr != @allowed drop

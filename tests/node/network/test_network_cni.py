@@ -178,9 +178,13 @@ RESULT = {
 
 
 def test_addresses_are_those_of_the_pods_interface() -> None:
-    assert results.addresses(network(), RESULT) == (("10.1.0.5", "fd00::5"), "10.1.0.1")
+    assert results.addresses(network(), RESULT) == (
+        ("10.1.0.5", "fd00::5"),
+        "10.1.0.1",
+        ("cni0", "veth1"),
+    )
     bare = {"ips": [{"version": "4", "address": "10.1.0.5/16"}]}
-    assert results.addresses(network(), bare) == (("10.1.0.5",), "")
+    assert results.addresses(network(), bare) == (("10.1.0.5",), "", ())
     with pytest.raises(PluginFailed, match="gives the pod no address"):
         results.addresses(network(), {"interfaces": RESULT["interfaces"]})
 

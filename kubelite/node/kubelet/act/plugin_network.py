@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from kubelite.lib.files import FileLock
 from kubelite.node.cgroup.classes import below, class_of
 from kubelite.node.kubelet.act import facts
 from kubelite.node.kubelet.act.pod_context import PodContext
 from kubelite.node.kubelet.decide import container_config
 from kubelite.node.network import resolver
 from kubelite.node.network.bandwidth import Bandwidth
-from kubelite.node.network.cni import loopback, plugins, requests
+from kubelite.node.network.cni import loopback, name_server, plugins, requests
 from kubelite.node.network.cni.attachments import Connection
 from kubelite.node.network.cni.directories import Directories
 from kubelite.node.network.cni.requests import PodFacts
@@ -42,6 +43,9 @@ class PluginNetwork:
         addresses = connection.add(
             self._choice.network, self._directories, self._pod, record.pause, holder
         )
+        if context.host_files.cluster[0]:
+            with FileLock(context.home.lock):
+                name_server.reach(context.home.run, addresses.host_interfaces)
         first, *rest = addresses.of_pod
         record.address = first
         record.ipv6 = next((address for address in rest if ":" in address), "")

@@ -18,7 +18,7 @@ import traceback
 from collections.abc import Callable, Iterable
 
 from kubelite.core import inotify
-from kubelite.lib.files import FileLock, unlink_missing, write_record
+from kubelite.lib.files import FileLock, names, unlink_missing, write_record
 from kubelite.node.kubelet.act import config_file, pod_names
 from kubelite.node.kubelet.act.cluster_view import ClusterView
 from kubelite.node.kubelet.act.pod_state import PodState
@@ -77,10 +77,20 @@ class Agent:
             inbox, new_pods = self._open_inbox(), self._watch_new_pods()
             lock_file = self._watch_lock_file()
             self._adopt_pods()
+            self._check_networks()
             while lock.is_current() and self._serve(inbox, new_pods, lock_file):
                 pass
         finally:
             lock.release()
+
+    def _check_networks(self) -> None:
+        node = self._cluster.node.cni if self._cluster is not None else None
+        directories = node or config_file.read(self._home).cni
+        uids = names(self._home.pods)
+        if directories or any(os.path.lexists(self._home.attachment(uid)) for uid in uids):
+            from kubelite.node.kubelet.agent import network_check
+
+            network_check.start(self._home, directories, self._cluster, log)
 
     def _watch_new_pods(self) -> inotify.Watch | None:
         """Reports every pod whose record appears: the command that creates it may be killed before

@@ -16,6 +16,7 @@ from kubelite.node.cgroup.detect import read_world
 from kubelite.node.cgroup.tree import CgroupTree
 from kubelite.node.kubelet.act.executor import Step
 from kubelite.node.kubelet.agent import agent_control
+from kubelite.node.network.cni import name_server
 from kubelite.node.network.pod import PodNetwork
 from kubelite.node.runtime.errors import RuntimeFailure
 from kubelite.node.runtime.home import UNFINISHED, Home
@@ -43,6 +44,7 @@ def reset(
         for uid in sorted(_uids(home)):
             removed.append(remove_by_uid(home, ledger, uid, trace))
             report(Step("removed", removed[-1], -1))
+        name_server.leave(home.run)
         PodNetwork(home.run, home.key, home.lock).remove_all()
         close_home(home)
         left = [problem for path in _paths(home) for problem in remove_tree(path)]

@@ -7,6 +7,7 @@
     plugins      runs one plug-in
     stand_in     a network namespace in place of one that has gone
     attachments  connects a pod, checks and disconnects it; what is on record of it
+    name_server  how pods reach the cluster's name server
     loopback     brings up the pod's own loopback interface
 
 A pod that is connected has a record beside its own, written before the first plug-in

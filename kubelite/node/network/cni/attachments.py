@@ -94,9 +94,14 @@ class Connection:
         former = self.read()
         self.delete(former.netns if former is not None and former.holder == holder else "")
         self._trace("record attachment")
+        with plugins.hold(directories.conf, exclusive=False):
+            return self._add(attachment, programs)
+
+    def _add(self, attachment: Attachment, programs: list[str]) -> Addresses:
+        network = attachment.network
         write_record(self._record, attachment, durable=True)
         try:
-            with plugins.exclusive(self._lock) as lock:
+            with plugins.pod_lock(self._lock) as lock:
                 for plugin, program in zip(network.plugins, programs, strict=True):
                     output = self._run(ADD, attachment, plugin, program, lock)
                     attachment.result = results.decode(network, plugin["type"], output)
@@ -120,7 +125,7 @@ class Connection:
             return
         try:
             programs = _programs(attachment)
-            with plugins.exclusive(self._lock) as lock:
+            with plugins.pod_lock(self._lock) as lock:
                 pairs = zip(attachment.network.plugins, programs, strict=True)
                 for plugin, program in reversed(list(pairs)):
                     self._undo(attachment, plugin, program, lock, netns)
@@ -163,7 +168,7 @@ class Connection:
         network = attachment.network
         if network.disable_check or not network.is_at_least("0.4.0"):
             return
-        with plugins.exclusive(self._lock) as lock:
+        with plugins.pod_lock(self._lock) as lock:
             for plugin, program in zip(network.plugins, _programs(attachment), strict=True):
                 self._run(CHECK, attachment, plugin, program, lock, attachment.netns)
 
@@ -205,26 +210,31 @@ def check_status(directories: Directories) -> None:
             plugins.run(network, program, variables, config)
 
 
-def collect_garbage(directories: Directories, container_ids: Iterable[str]) -> list[str]:
+def collect_garbage(
+    directories: Directories, list_container_ids: Callable[[], Iterable[str]]
+) -> list[str]:
     """Tells plug-ins that know GC (version 1.1) which attachments there are: they remove all
     others. Returns a sentence for each that has failed. Raises PluginFailed for an invalid
-    configuration.
+    configuration, and what the list raises.
     """
     network = plugins.read_network(directories.conf).network
-    valid, problems = list(container_ids), []
-    for plugin in network.plugins if _collects(network) else ():
+    if network.disable_gc or not network.is_at_least("1.1.0"):
+        return []
+    with plugins.hold(directories.conf, exclusive=True):
+        return _collect(network, directories.bin, list(list_container_ids()))
+
+
+def _collect(network: Network, bin: str, valid: list[str]) -> list[str]:
+    problems = []
+    for plugin in network.plugins:
         config = requests.collection_config(network, plugin, valid)
         try:
-            program = plugins.find(network, plugin["type"], directories.bin)
-            variables = {"CNI_COMMAND": GC, "CNI_PATH": directories.bin}
+            program = plugins.find(network, plugin["type"], bin)
+            variables = {"CNI_COMMAND": GC, "CNI_PATH": bin}
             plugins.run(network, program, variables, config)
         except PluginFailed as error:
             problems.append(error.message)
     return problems
-
-
-def _collects(network: Network) -> bool:
-    return network.is_at_least("1.1.0") and not network.disable_gc
 
 
 def _programs(attachment: Attachment) -> list[str]:

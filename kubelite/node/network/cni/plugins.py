@@ -61,7 +61,20 @@ def find(network: Network, kind: str, bin: str) -> str:
 
 
 @contextmanager
-def exclusive(path: str, seconds: float = TIMEOUT) -> Iterator[int]:
+def hold(directory: str, *, exclusive: bool) -> Iterator[None]:
+    """Keeps GC and ADD of one configuration apart, in whatever state roots: GC would take for
+    garbage what an ADD has made since the attachments were listed. Raises OSError.
+    """
+    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH)
+        yield
+    finally:
+        os.close(fd)
+
+
+@contextmanager
+def pod_lock(path: str, seconds: float = TIMEOUT) -> Iterator[int]:
     """The lock that plug-ins of one pod run under: a descriptor for :func:`run`. One that somebody
     holds for longer than a plug-in may run is no plug-in's any more, and is not waited for.
     """

@@ -21,12 +21,13 @@ _MAX_WORDS = 500
 
 
 class Addresses(NamedTuple):
-    """A pod's addresses without their prefixes, in the order of the result, and the gateway of the
-    first, "" where it has none.
+    """A pod's addresses without their prefixes, in the order of the result, the gateway of the
+    first, "" where it has none, and the interfaces that the plug-ins have made or used on the host.
     """
 
     of_pod: tuple[str, ...]
     gateway: str
+    host_interfaces: tuple[str, ...] = ()
 
 
 def decode(network: Network, kind: str, output: bytes) -> dict[str, Any]:
@@ -52,7 +53,12 @@ def addresses(network: Network, result: Mapping[str, Any]) -> Addresses:
             f"no ips for {POD_INTERFACE}",
             hint=f"its first plug-in needs an ipam section: {network.path}",
         )
-    return Addresses(tuple(filter(None, texts)), str(entries[0].get("gateway", "")))
+    on_host = [interface for interface in interfaces if not interface.get("sandbox")]
+    return Addresses(
+        tuple(filter(None, texts)),
+        str(entries[0].get("gateway", "")),
+        tuple(str(interface["name"]) for interface in on_host if interface.get("name")),
+    )
 
 
 def _is_of_pod(entry: Mapping[str, Any], interfaces: list[Mapping[str, Any]]) -> bool:
@@ -61,15 +67,6 @@ def _is_of_pod(entry: Mapping[str, Any], interfaces: list[Mapping[str, Any]]) ->
         return True
     interface = interfaces[index]
     return bool(interface.get("sandbox")) and interface.get("name") == POD_INTERFACE
-
-
-def host_interfaces(result: Mapping[str, Any]) -> tuple[str, ...]:
-    """The names of the interfaces that the plug-ins have made or used on the host."""
-    return tuple(
-        str(interface["name"])
-        for interface in result.get("interfaces") or ()
-        if interface.get("name") and not interface.get("sandbox")
-    )
 
 
 def failure(network: Network, kind: str, command: str, output: bytes, log: bytes) -> PluginFailed:
