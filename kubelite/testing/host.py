@@ -30,7 +30,7 @@ def snapshot(root: str | Path | None = None) -> Snapshot:
     key = hashlib.sha256(os.fsencode(place)).hexdigest()[:8] if place else ""
     groups = list(_cgroups(key))
     entries = [
-        *(f"process {process}" for process in _processes(place, groups)),
+        *(f"process {process}" for process in _processes(place, key, groups)),
         *(f"mount {mount}" for mount in _mounts(place)),
         *(f"cgroup {group}" for group in groups),
         *(f"file {path}" for path in _run_files(place)),
@@ -62,9 +62,9 @@ def difference(before: Snapshot, after: Snapshot) -> list[str]:
 # -- processes -------------------------------------------------------------------------------------
 
 
-def _processes(root: str, groups: list[str]) -> Iterator[str]:
+def _processes(root: str, key: str, groups: list[str]) -> Iterator[str]:
     """Shims and all below them, what sits in a pod's cgroup, and every pause that no shim holds any
-    more.
+    more and that may be of this home.
     """
     parents = {pid: parent for pid in _pids() if (parent := _parent(pid))}
     members = {pid for group in groups for pid in _text(f"{group}/cgroup.procs").split()}
@@ -72,8 +72,15 @@ def _processes(root: str, groups: list[str]) -> Iterator[str]:
     ours = {pid for pid in shims if root in _command(pid).split(" ")} if root else shims
     for pid, parent in sorted(parents.items()):
         orphan = parent not in shims and _program(pid).startswith(f"/{_PAUSE}")
-        if pid in members or orphan or ours & {pid, *_ancestors(pid, parents)}:
+        unheld = orphan and not (key and _sits_elsewhere(pid, key))
+        if pid in members or unheld or ours & {pid, *_ancestors(pid, parents)}:
             yield f"{pid} {_command(pid)}".rstrip()
+
+
+def _sits_elsewhere(pid: str, key: str) -> bool:
+    """In the cgroup of another home."""
+    homes = re.findall(r"/kubelite-([0-9a-f]{8})", _text(f"/proc/{pid}/cgroup"))
+    return bool(homes) and key not in homes
 
 
 def _pids() -> list[str]:

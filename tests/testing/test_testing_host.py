@@ -76,7 +76,25 @@ def shim(root: Path) -> Iterator[None]:
         process.communicate()
 
 
-LEFT = {interface: 2, table: 1, cgroup: 2, mount: 1, shim: 2}
+@contextmanager
+def pause(root: Path) -> Iterator[None]:
+    """A process that looks like a pause whose shim has been killed, in the cgroup of its pod."""
+    program = os.memfd_create("kubelite-pause")
+    with os.fdopen(program, "wb", closefd=False) as file:
+        file.write(Path("/bin/sleep").resolve().read_bytes())
+    with cgroup(root):
+        group = f"{read_world().in_use[0].mount_point}/kubelite-{key_of(root)}/pod"
+        command = ["pause", "60"]
+        with subprocess.Popen(
+            command, executable=f"/proc/self/fd/{program}", pass_fds=[program]
+        ) as process:
+            Path(group, "cgroup.procs").write_text(str(process.pid))
+            yield
+            process.kill()
+    os.close(program)
+
+
+LEFT = {interface: 2, table: 1, cgroup: 2, mount: 1, shim: 2, pause: 3}
 
 
 @pytest.fixture(autouse=True)
