@@ -20,6 +20,8 @@ settings.register_profile("kubelite", deadline=None)
 settings.load_profile("kubelite")
 
 pytest_plugins = ["kubelite.testing.plugin"]
+# Helpers of tests say what they compared, as tests do.
+pytest.register_assert_rewrite("tests.cluster.world", "tests.e2e.world", "tests.crash.crashworld")
 
 ALLOWED = [
     re.compile(line)

@@ -18,12 +18,15 @@ from pathlib import Path
 from tests.cluster.world import Cluster
 from tests.control.debian import modules_of, source_archive
 
-RUN = """
-import json, sys, unittest
+SECONDS = 300
+# The client waits without a limit for some answers: then it says where.
+RUN = f"""
+import faulthandler, json, sys, unittest
+faulthandler.dump_traceback_later({SECONDS}, exit=True)
 suite = unittest.defaultTestLoader.discover("kubernetes/e2e_test", top_level_dir=".")
-result = unittest.TextTestRunner(stream=sys.stderr).run(suite)
-wrong = {test.id(): text for test, text in [*result.failures, *result.errors]}
-print(json.dumps({"ran": result.testsRun, "skipped": len(result.skipped), "wrong": wrong}))
+result = unittest.TextTestRunner(stream=sys.stderr, verbosity=2).run(suite)
+wrong = {{test.id(): text for test, text in [*result.failures, *result.errors]}}
+print(json.dumps({{"ran": result.testsRun, "skipped": len(result.skipped), "wrong": wrong}}))
 """
 TESTS = 32
 MODULES = "python3-google-auth", "python3-six", "python3-cachetools"
@@ -86,8 +89,9 @@ def test_they_pass(cluster: Cluster, tmp_path: Path) -> None:
         env={**os.environ, "KUBECONFIG": cluster.kubeconfig, "PYTHONPATH": modules},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=SECONDS + 60,
     )
-    result = json.loads(done.stdout.splitlines()[-1]) if done.stdout else {}
-    assert result.get("ran", 0) >= TESTS, done.stderr
+    assert done.returncode == 0, f"{done.stdout[-2000:]}\n{done.stderr[-6000:]}"
+    result = json.loads(done.stdout.splitlines()[-1])
+    assert result["ran"] >= TESTS, done.stderr
     assert (result["skipped"], result["wrong"]) == (0, {}), "\n".join(result["wrong"].values())

@@ -21,9 +21,9 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     return True
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
-    """One for all tests of the folder: booting a cluster takes longer than most of them."""
+    """One for all tests of a file: booting a cluster takes longer than most of them."""
     if os.geteuid() != 0:
         pytest.skip("pods need root")
     with open_shop(tmp_path_factory.mktemp("ui") / "root") as opened:
