@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 GROUPS = {
     "pod": "Run pods on this machine, without a cluster.",
     "image": "Manage the images in the local store.",
+    "network": "Show the network of pods.",
     "scheduler": "Explain scheduling decisions from files, or schedule the pods of a cluster.",
     "node": "Run this machine as a node of a cluster.",
     "token": "Let other machines join a cluster.",
@@ -79,6 +80,8 @@ COMMANDS = {
     "image unmount": Command("image.mount", "unmount", "Take an image's files away again."),
     "image prune": Command("image.rm", "prune", "Remove images that no pod uses."),
     "image rm": Command("image.rm", "rm", "Remove images that no pod uses."),
+    "network ls": Command("network.ls", "ls", "Show the pods' network in one line."),
+    "network inspect": Command("network.inspect", "inspect", "Show addresses, ports and ways."),
     "scheduler explain": Command("scheduler.explain", "explain", "Explain where a pod would run."),
     "scheduler simulate": Command("scheduler.simulate", "simulate", "Schedule many pods on paper."),
     "scheduler run": Command("scheduler.run", "run", "Schedule the pods of a cluster."),

@@ -7,6 +7,7 @@ import os
 import shutil
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -120,7 +121,9 @@ def down(home: Home, name: str, report: Report, *, keep_pods: bool, delete: bool
 
 
 class Status(NamedTuple):
-    """What runs of a cluster; ``nodes`` and ``pods`` are counts, or -1 without an answer."""
+    """What runs of a cluster; ``nodes`` and ``pods`` are counts, or -1 without an answer. ``ways``
+    counts the other nodes by how packets travel to their pods.
+    """
 
     record: ClusterRecord | None
     is_ready: bool
@@ -128,6 +131,7 @@ class Status(NamedTuple):
     nodes: int
     pods: Mapping[str, int]
     problems: tuple[str, ...]
+    ways: Mapping[str, int] = {}
 
 
 def status(home: Home, name: str) -> Status:
@@ -150,7 +154,10 @@ def status(home: Home, name: str) -> Status:
     for pod in pods:
         phase = (pod.get("status") or {}).get("phase", "Unknown")
         phases[phase] = phases.get(phase, 0) + 1
-    return Status(record, True, ready, len(nodes), phases, tuple(problems))
+    ways = Counter(
+        str(way.kind) for way in PodNetwork(home.run, home.key, home.lock).ways().ways.values()
+    )
+    return Status(record, True, ready, len(nodes), phases, tuple(problems), ways)
 
 
 def is_ready(node: Mapping[str, Any]) -> bool:

@@ -117,9 +117,10 @@ def peers_of(nodes: Iterable[Mapping[str, Any]], own: str) -> dict[str, Peer]:
     peers = {}
     for node in nodes:
         pod_range, address = (node.get("spec") or {}).get("podCIDR"), _address(node)
-        if node["metadata"]["name"] != own and pod_range and address:
+        name = str(node["metadata"]["name"])
+        if name != own and pod_range and address:
             annotations = node["metadata"].get("annotations") or {}
-            peers[str(pod_range)] = Peer(address, annotations.get(pod_ranges.LINK_LOCAL, ""))
+            peers[str(pod_range)] = Peer(name, address, annotations.get(pod_ranges.LINK_LOCAL, ""))
     return peers
 
 

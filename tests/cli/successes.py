@@ -49,6 +49,8 @@ LOCAL = [
     Success("pod start", "web", r"web started"),
     Success("pod restart", "web --grace-period 0", r"web restarted"),
     Success("pod kill", "web -s CONT", r"web signaled"),
+    Success("network ls", "", r"kubelite +bridge +kl-[0-9a-f]{8} +10\.2\d\d\.\d+\.0/24 +\d+ +1 +0"),
+    Success("network inspect", "", r'"name": "web"'),
     Success("system df", "", r"Pods +1 +1"),
     Success("system check", "", r"pods and images are whole"),
     Success("pod prune", "", r"nothing to do"),

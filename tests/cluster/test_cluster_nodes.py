@@ -1,4 +1,6 @@
-"""Two machines, which are network namespaces here: one has the cluster, the other joins it."""
+"""Two machines, which are network namespaces here: one has the cluster, the other joins it. They
+are on one wire, or have a router between them that knows nothing of pods.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +8,10 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +25,7 @@ from kubelite.testing.netns import NetworkNamespace
 from tests.cluster.world import PATIENCE, Cluster, eventually
 
 FIRST, SECOND = "192.0.2.1", "192.0.2.2"
+FAR, GATEWAYS = "198.51.100.2", ("192.0.2.254", "198.51.100.254")
 WEB = """
 apiVersion: apps/v1
 kind: Deployment
@@ -62,6 +66,32 @@ CALL = (
     "print(u.urlopen(sys.argv[1], timeout=5).read().decode(), "
     "end='')"
 )
+
+DUAL_STACK = """
+apiVersion: networking.k8s.io/v1
+kind: ServiceCIDR
+metadata: {name: ipv6}
+spec: {cidrs: ["fd00:10:96::/112"]}
+---
+"""
+WEB_OF_BOTH_FAMILIES = (
+    WEB.replace("http.server 8080", "http.server 8080 --bind '::'")
+    .replace("> index.html", "> index.html && head -c 200000 /dev/zero > large")
+    .replace(
+        "{selector: {app: web}, ports",
+        "{ipFamilyPolicy: RequireDualStack, selector: {app: web}, ports",
+    )
+)
+CALL_EACH = """
+import sys, urllib.request
+for address in sys.argv[1:]:
+    is_service = address.startswith(("10.96.", "fd00:"))
+    host = f"[{address}]" if ":" in address else address
+    url = f"http://{host}:{80 if is_service else 8080}"
+    for _ in range(10 if is_service else 1):
+        assert len(urllib.request.urlopen(url + "/large", timeout=5).read()) == 200000
+        print(urllib.request.urlopen(url, timeout=5).read().decode())
+"""
 
 
 class Machine(Cluster):
@@ -129,7 +159,23 @@ def ready(cluster: Cluster) -> set[str]:
 
 @pytest.fixture
 def machines(tmp_path: Path) -> Iterator[TwoMachines]:
-    """Two machines; afterwards nothing of them is left."""
+    """Two machines on one wire."""
+    with _two_machines(tmp_path, _wire) as both:
+        yield both
+
+
+@pytest.fixture
+def machines_apart(tmp_path: Path) -> Iterator[TwoMachines]:
+    """Two machines with a router between them."""
+    with NetworkNamespace() as router, _two_machines(tmp_path, partial(_route, router)) as both:
+        yield both
+
+
+@contextmanager
+def _two_machines(
+    tmp_path: Path, connect: Callable[[Machine, Machine], None]
+) -> Iterator[TwoMachines]:
+    """Afterwards nothing of them is left."""
     if os.geteuid() != 0:
         pytest.skip("pods need root")
     before = snapshot(str(tmp_path))
@@ -140,7 +186,7 @@ def machines(tmp_path: Path) -> Iterator[TwoMachines]:
             for name, space in zip(("first", "second"), spaces, strict=True)
         )
         second.root.mkdir(exist_ok=True)
-        _wire(first, second)
+        connect(first, second)
         both = TwoMachines(first, second)
         try:
             first.up("--bind", "0.0.0.0", "--node-name", "first")
@@ -153,6 +199,9 @@ def machines(tmp_path: Path) -> Iterator[TwoMachines]:
             first.kl("down", check=False)
             for machine in (second, first):
                 machine.kl("system", "reset", "--yes", check=False)
+        for machine in (first, second):
+            assert "kl-" not in machine.ip("link")
+            assert "10.2" not in machine.ip("route")
     assert difference(before, snapshot(str(tmp_path))) == []
 
 
@@ -164,6 +213,23 @@ def _wire(first: Machine, second: Machine) -> None:
         machine.ip("address", "add", f"{own}/24", "dev", "eth0")
         machine.ip("link", "set", "eth0", "up")
         machine.ip("route", "add", "default", "via", other)
+
+
+def _route(router: NetworkNamespace, first: Machine, second: Machine) -> None:
+    """A router with an address on a wire to each machine, which has its default route there."""
+    path = f"/proc/{os.getpid()}/fd/{router.fd}"
+    ends = zip((first, second), (FIRST, FAR), GATEWAYS, strict=True)
+    for number, (machine, own, gateway) in enumerate(ends):
+        port = f"wire{number}"
+        machine.ip("link", "add", "eth0", "type", "veth", "peer", "name", port, "netns", path)
+        machine.ip("address", "add", f"{own}/24", "dev", "eth0")
+        machine.ip("link", "set", "eth0", "up")
+        with router.inside():
+            subprocess.run(["ip", "address", "add", f"{gateway}/24", "dev", port], check=True)
+            subprocess.run(["ip", "link", "set", port, "up"], check=True)
+        machine.ip("route", "add", "default", "via", gateway)
+    with router.inside():
+        Path("/proc/sys/net/ipv4/ip_forward").write_text("1")
 
 
 def pods(cluster: Cluster) -> dict[str, Any]:
@@ -200,6 +266,50 @@ def test_pods_of_two_machines_reach_each_other(machines):
     machines.leave()
     machines.first.kl("down")
     assert ranges["second"] not in machines.first.ip("route")
+
+
+def test_pods_behind_a_router_reach_each_other_before_and_after_an_agent_was_killed(machines_apart):
+    machines, cluster = machines_apart, machines_apart.first
+    for machine in (machines.first, machines.second):
+        (machine.root / "node.json").write_text('{"dualStack": true}')
+    machines.joined()
+    cluster.apply(DUAL_STACK + WEB_OF_BOTH_FAMILIES % "DoNotSchedule")
+    eventually(lambda: pods(cluster).keys() == {"first", "second"})
+    _everybody_reaches_everybody(cluster)
+    assert "1 vxlan" in cluster.kl("status").stdout
+    shown = cluster.kl("system", "check").stdout
+    assert f"of node second ({FAR}): vxlan by kl-" in shown
+    machines.leave(signal.SIGKILL)
+    for machine in (machines.first, machines.second):
+        machine.ip("link", "del", _vxlan_interface(machine))
+    machines.join()
+    for machine in (machines.first, machines.second):
+        eventually(lambda machine=machine: _vxlan_interface(machine))
+    eventually(lambda: ready(cluster) == {"first", "second"})
+    _everybody_reaches_everybody(cluster)
+    machines.leave()
+    cluster.kl("down")
+    assert _vxlan_interface(cluster) == ""
+
+
+def _vxlan_interface(machine: Machine) -> str:
+    listed = machine.ip("-o", "link", "show", "type", "vxlan").split()
+    return listed[1].rstrip(":") if listed else ""
+
+
+def _everybody_reaches_everybody(cluster: Cluster) -> None:
+    """Each pod gets a file as large as many packets from every pod, by its addresses and those of
+    the Service.
+    """
+    live = pods(cluster)
+    names = {pod["metadata"]["name"] for pod in live.values()}
+    services = cluster.get("service", "web")["spec"]["clusterIPs"]
+    own = [entry["ip"] for pod in live.values() for entry in pod["status"]["podIPs"]]
+    assert len(services) == 2
+    assert len(own) == 4
+    for name in names:
+        call = ("exec", name, "--", "python3", "-c", CALL_EACH, *own, *services)
+        eventually(lambda call=call: set(cluster.kubectl(*call).stdout.split()) == names)
 
 
 def test_a_token_of_another_cluster_is_refused_before_it_is_sent(machines):

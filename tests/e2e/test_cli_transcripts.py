@@ -96,6 +96,8 @@ FAILURES = {
     "image diff": ["diff", "diff no-such-image", "diff a --layer x"],
     "image mount": ["mount", "mount no-such-image .", "mount a"],
     "image unmount": ["unmount", "unmount .", "unmount missing"],
+    "network ls": ["ls x", "ls -o xml", "ls --what"],
+    "network inspect": ["inspect x", "inspect a b", "inspect -o wide"],
     "scheduler explain": ["explain", "explain --cluster missing --pod x", "explain --pod x"],
     "scheduler simulate": ["simulate", "simulate --cluster missing --pods x", "simulate --what"],
     "scheduler run": ["run now", "run --what", "run --kubeconfig missing"],

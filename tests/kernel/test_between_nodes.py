@@ -9,6 +9,7 @@ import json
 import os
 import socket
 import subprocess
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -18,6 +19,8 @@ import pytest
 from kubelite.core import native
 from kubelite.node.network import bridge, names, nftables
 from kubelite.node.network.between.ways import ClusterNodes, Peer, RoutingMode
+from kubelite.node.network.firewall_check import blocked
+from kubelite.node.network.overview import overview
 from kubelite.node.network.pod import PodNetwork
 from kubelite.objects.facts import pod_ranges
 from kubelite.testing.host import difference, network_snapshot
@@ -61,7 +64,7 @@ class Node:
     def join(self, nodes: Mapping[str, Node]) -> list[str]:
         """What the node agent does when the Node objects change."""
         peers = {
-            RANGES[other.name]: Peer(other.address, other.link_local)
+            RANGES[other.name]: Peer(other.name, other.address, other.link_local)
             for other in nodes.values()
             if other is not self
         }
@@ -264,6 +267,8 @@ def test_ways_follow_nodes_that_move_leave_and_return(
     assert ways(first) == {"192.0.2.2": "direct", "192.0.2.3": "direct"}
     assert _mtu(first, names.bridge(first.key)) == 1500
     assert_pods_reach_each_other(nodes)
+    with first.space.inside():
+        wide = Pod(first.network, "wide")  # it keeps the MTU of the link
     # It leaves: nothing of it stays. It returns behind the router.
     stay = {"first": first, "second": second}
     for node in stay.values():
@@ -274,6 +279,27 @@ def test_ways_follow_nodes_that_move_leave_and_return(
         assert node.join(nodes) == []
     assert _mtu(first, names.bridge(first.key)) == 1450
     assert_pods_reach_each_other(nodes)
+    for target in third.pod.lease.addresses:
+        _transfer(wide.space, third.pod.space, target, 300_000)
+
+
+def _transfer(client: NetworkNamespace, server: NetworkNamespace, target: str, size: int) -> None:
+    """So many bytes arrive, in both directions."""
+    family = socket.AF_INET6 if ":" in target else socket.AF_INET
+    with server.inside():
+        listener = socket.create_server(("", 80), family=family)
+    listener.settimeout(TIMEOUT)
+    with listener, client.inside(), socket.create_connection((target, 80), TIMEOUT) as caller:
+        accepted, _ = listener.accept()
+        with accepted:
+            accepted.settimeout(TIMEOUT)
+            for sender, receiver in ((caller, accepted), (accepted, caller)):
+                thread = threading.Thread(target=sender.sendall, args=(bytes(size),))
+                thread.start()
+                received = 0
+                while received < size:
+                    received += len(receiver.recv(1 << 16))
+                thread.join()
 
 
 def _move(node: Node, router: NetworkNamespace, address: str, gateway: str) -> None:
@@ -314,13 +340,40 @@ def test_an_interface_that_is_half_made_or_removed_is_made_anew(nodes: dict[str,
                 assert reach(one.pod.space, other.pod.space, address(other, family))
 
 
+def test_what_is_shown_and_a_firewall_that_blocks_the_vxlan(nodes: dict[str, Node]) -> None:
+    first, third = nodes["first"], nodes["third"]
+    with first.space.inside():
+        shown = overview(first.network)
+        tunnel = names.tunnel(first.key)
+        assert [(n["name"], n["way"], n["interface"]) for n in shown["nodes"]] == [
+            ("second", "direct", "eth0"),
+            ("third", "vxlan", tunnel),
+        ]
+        assert (shown["mtu"], shown["vxlan"]["id"]) == (1450, VNI)
+        assert shown["subnets"][0] == {"subnet": RANGES["first"], "gateway": "10.208.1.1"}
+        (pod,) = shown["pods"]
+        assert tuple(pod["addresses"]) == first.pod.lease.addresses
+        ends = [(first.address, third.address)]
+        assert blocked(first.key, ends) == []
+        nftables.run(
+            "create table inet wall\ncreate chain inet wall guard"
+            " { type filter hook input priority 0; policy drop; }\n"
+            "add rule inet wall guard udp dport != 4789 accept\n"
+            "add rule inet wall guard meta l4proto tcp accept"
+        )
+        assert {found.way for found in blocked(first.key, ends)} == {"between nodes by VXLAN"}
+        nftables.run(f"add rule inet wall guard ip saddr {third.address} accept")
+        assert blocked(first.key, ends) == []
+        nftables.run("delete table inet wall")
+
+
 def test_a_node_that_no_allowed_way_leads_to_is_named(nodes: dict[str, Node]) -> None:
     first = nodes["first"]
     first.mode = RoutingMode.direct
     (problem,) = first.join(nodes)
     assert problem == (
-        "no way to the pods 10.208.3.0/24 of the node at 198.51.100.1: it shares no link with this "
-        "node, and routing mode direct forbids VXLAN"
+        "no way to the pods 10.208.3.0/24 of node third (198.51.100.1): it shares no link with "
+        "this node, and routing mode direct forbids VXLAN"
     )
     assert not first.has_tunnel()
     first.mode = RoutingMode.auto

@@ -24,6 +24,9 @@ def status(settings: Settings, *, name: ClusterName = "default") -> int:
         restarts = f", restarted {child.restarts} times" if child.restarts else ""
         rows.append((child.name, f"pid {child.pid}{restarts}" if child.pid else "not running"))
     rows.append(("nodes", f"{state.ready_nodes} of {state.nodes} ready"))
+    if state.ways:
+        ways = ", ".join(f"{count} {way}" for way, count in sorted(state.ways.items()))
+        rows.append(("ways", f"to the pods of other nodes: {ways}"))
     pods = ", ".join(f"{count} {phase}" for phase, count in sorted(state.pods.items()))
     rows.append(("pods", pods or "none"))
     rows.append(("kubeconfig", directory_of(home, name).kubeconfig))

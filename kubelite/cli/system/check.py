@@ -9,13 +9,14 @@ from kubelite.cli.common.command import Settings, usage
 from kubelite.cli.common.diagnostic import CliError, Diagnostic, cell
 from kubelite.cli.common.engine import open_home, open_pods
 from kubelite.cli.common.screen import Screen
+from kubelite.cli.network.ls import network_document
 
 
 @usage(
     "kubelite system check",
-    notes="Looks at records, at every byte of the images that came as archives, at the firewall"
-    " rules of others and at the CNI plug-ins of node.json; changes nothing. Exit code 1 says that"
-    " something was found.",
+    notes="Looks at records, at every byte of the images that came as archives, at the ways to pods"
+    " of other nodes, at the firewall rules of others and at the CNI plug-ins of node.json; changes"
+    " nothing. Exit code 1 says that something was found.",
 )
 def check(settings: Settings) -> int:
     """Names what is damaged or lost, and the rules of others that block pods. Raises CliError."""
@@ -25,9 +26,10 @@ def check(settings: Settings) -> int:
         screen.data(f"{cell(damage)}\n")
     if not damages:
         screen.data("pods and images are whole\n")
+    is_cut_off = _show_ways(settings, screen)
     is_blocked = _show_obstacles(settings, screen)
     is_unready = _show_unready_network(settings, screen)
-    return int(bool(damages) or is_blocked or is_unready)
+    return int(bool(damages) or is_cut_off or is_blocked or is_unready)
 
 
 def _damages(settings: Settings, screen: Screen) -> list[str]:
@@ -36,6 +38,23 @@ def _damages(settings: Settings, screen: Screen) -> list[str]:
     with screen.waiting("reading records and images"):
         records = open_pods(settings, screen).queries.damaged_records()
         return [*records, *problems(Path(open_home(settings).images))]
+
+
+def _show_ways(settings: Settings, screen: Screen) -> bool:
+    """Prints how packets travel to the pods of other nodes; whether some cannot."""
+    nodes = network_document(settings)["nodes"]
+    for node in nodes:
+        pods = f"pods {node['podRange']} of node {node['name']} ({node['address']})"
+        way = f"{node['way']} by {node['interface']}"
+        screen.data(f"{pods}: {way}{'' if node['isReachable'] else ', which is missing'}\n")
+    return not all(node["isReachable"] for node in nodes)
+
+
+def _vxlan_ends(settings: Settings) -> list[tuple[str, str]]:
+    """This node's address and another's, for each that packets travel to in a VXLAN."""
+    network = network_document(settings)
+    own = network["vxlan"]["address"] if network["vxlan"] else ""
+    return [(own, node["address"]) for node in network["nodes"] if own and node["way"] == "vxlan"]
 
 
 def _show_obstacles(settings: Settings, screen: Screen) -> bool:
@@ -48,7 +67,7 @@ def _show_obstacles(settings: Settings, screen: Screen) -> bool:
     if os.geteuid() != 0:
         raise CliError(Diagnostic("only root can read the firewall rules"))
     try:
-        obstacles = blocked(home.key)
+        obstacles = blocked(home.key, _vxlan_ends(settings))
     except NetworkError as error:
         raise CliError(Diagnostic(error.message, hint=error.hint)) from error
     for way, obstacle in obstacles:

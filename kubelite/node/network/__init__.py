@@ -10,6 +10,7 @@
     netlink     messages, and removals told     announcements  addresses of load balancers
     between     ways to the pods of other nodes  bandwidth  limits that annotations ask for
     families    IPv4 and IPv6, for nftables
+    overview    all of it as one document
     firewall_check  whose rules block pods      foreign_rules  how those rules are read
     cni/        the same by CNI plug-ins
 

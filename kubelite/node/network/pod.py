@@ -178,6 +178,11 @@ class PodNetwork:
 
         announcements.announce(self.key, ())
 
+    def leases(self) -> list[tuple[str, Lease]]:
+        """The leases of all pods, each with its pod's ``namespace/name``, by address."""
+        pairs = sorted(self._records(self._leases.held()), key=lambda pair: pair[0].address)
+        return [(record.owner, self._lease(entry, record, ())) for entry, record in pairs]
+
     def lease(self, uid: str) -> Lease | None:
         """The lease of a pod as returned by :meth:`prepare`, or None."""
         for entry in self._leases.held():
@@ -299,6 +304,10 @@ class PodNetwork:
             else:
                 return False
             return True
+
+    def shared(self) -> Shared | None:
+        """What all pods share; None while there is no pod."""
+        return self._shared()
 
     def _recorded(self) -> Shared | None:
         try:

@@ -38,20 +38,22 @@ RANGE = "10.208.7.0/24"
 def test_a_neighbour_is_reached_by_the_link_another_node_by_vxlan(
     address: str, mode: RoutingMode, link: str
 ) -> None:
-    nodes = ClusterNodes("10.208.1.0/24", "192.0.2.1", {RANGE: Peer(address, "fe80::9")}, 7, mode)
+    nodes = ClusterNodes(
+        "10.208.1.0/24", "192.0.2.1", {RANGE: Peer("far", address, "fe80::9")}, 7, mode
+    )
     link_local = "fe80::9" if link else ""
-    way = Way(address=address, link=link, link_local=link_local)
+    way = Way(node="far", address=address, link=link, link_local=link_local)
     assert ways.choose(nodes, ROUTES) == ({RANGE: way}, [])
 
 
 def test_what_leaves_without_a_gateway_by_the_default_route_may_be_anywhere() -> None:
-    nodes = ClusterNodes("10.208.1.0/24", "192.0.2.1", {RANGE: Peer("192.0.2.9")})
+    nodes = ClusterNodes("10.208.1.0/24", "192.0.2.1", {RANGE: Peer("far", "192.0.2.9")})
     chosen, _ = ways.choose(nodes, POINT_TO_POINT)
     assert chosen[RANGE].kind is RoutingMode.vxlan
 
 
 def test_the_vxlan_fits_into_the_smallest_of_the_links_that_it_uses() -> None:
-    peers = {RANGE: Peer("203.0.113.9"), "10.208.8.0/24": Peer("198.51.100.9")}
+    peers = {RANGE: Peer("far", "203.0.113.9"), "10.208.8.0/24": Peer("far", "198.51.100.9")}
     nodes = ClusterNodes("10.208.1.0/24", "192.0.2.1", peers, 7)
     chosen, _ = ways.choose(nodes, ROUTES)
     assert ways.outward(chosen.values(), ROUTES) == {"eth0"}

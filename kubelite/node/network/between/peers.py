@@ -101,8 +101,8 @@ class Peers:
             try:
                 self._request(self._way_messages(pod_ranges.network(pod_range), way))
             except OSError as error:
-                sentence = f"no way to the pods {pod_range} of the node at {way.address}"
-                problems.append(f"{sentence} ({way.kind}): {error.strerror or error}")
+                sentence = f"no way to the pods {pod_range} of node {way.node} ({way.address})"
+                problems.append(f"{sentence}, {way.kind}: {error.strerror or error}")
         return problems
 
     def _way_messages(self, network: int, way: Way) -> list[Message]:

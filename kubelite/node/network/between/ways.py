@@ -30,10 +30,11 @@ class RoutingMode(enum.StrEnum):
 
 
 class Peer(NamedTuple):
-    """Another node: its IPv4 address, and its IPv6 link-local address on the link that has that
-    one, "" where it tells none.
+    """Another node: its name, its IPv4 address, and its IPv6 link-local address on the link that
+    has that one, "" where it tells none.
     """
 
+    name: str
     address: str
     link_local: str = ""
 
@@ -53,6 +54,7 @@ class ClusterNodes(NamedTuple):
 class Way(msgspec.Struct, frozen=True, kw_only=True):
     """The way to a node: by a link, or through the VXLAN where ``link`` is ""."""
 
+    node: str
     address: str
     link: str = ""
     link_local: str = ""
@@ -80,13 +82,15 @@ def choose(nodes: ClusterNodes, routes: Iterable[Route]) -> tuple[dict[str, Way]
     for pod_range, peer in nodes.peers.items():
         link = _shared_link(peer.address, known)
         if nodes.mode is RoutingMode.vxlan or (nodes.mode is RoutingMode.auto and not link):
-            ways[pod_range] = Way(address=peer.address)
+            ways[pod_range] = Way(node=peer.name, address=peer.address)
         elif link:
-            ways[pod_range] = Way(address=peer.address, link=link, link_local=peer.link_local)
+            ways[pod_range] = Way(
+                node=peer.name, address=peer.address, link=link, link_local=peer.link_local
+            )
         else:
             problems.append(
-                f"no way to the pods {pod_range} of the node at {peer.address}: it shares no link "
-                "with this node, and routing mode direct forbids VXLAN"
+                f"no way to the pods {pod_range} of node {peer.name} ({peer.address}): it shares "
+                "no link with this node, and routing mode direct forbids VXLAN"
             )
     return ways, problems
 
