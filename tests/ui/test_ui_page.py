@@ -41,6 +41,12 @@ const place = document.querySelector(arguments[0]);
 return place.scrollWidth - place.clientWidth;
 """
 """How much wider something is than what is seen of it."""
+SQUEEZED = """
+return [...document.querySelectorAll("h1:not(.sr), .drawer h2, #page button")]
+  .filter((one) => one.offsetParent && one.offsetHeight > 3 * one.offsetWidth)
+  .map((one) => one.innerText);
+"""
+"""What is so narrow that its text runs downwards."""
 
 
 def test_the_overview_begins_with_what_is_wrong(shop: Shop) -> None:
@@ -247,12 +253,18 @@ def test_pods_without_a_cluster(shop: Shop) -> None:
         local.enter(address)
         local.go("#/list/pods?namespace=default")
         local.see(f'{ROW}[data-key="default/alone"]', "Running")
+        kinds = local.texts("nav.side section a")
+        assert kinds == ["Pods", "Nodes", "Namespaces", "Events"]
+        violations = local.violations()
         local.go("#/pod/default/alone?tab=logs")
         local.see(".log-lines", "alone on this machine")
         local.click('[data-tab="terminal"]')
         local.see(".xterm-rows", "#")
         local.press("echo $((6*7))-answer", Keys.ENTER)
         local.see(".xterm-rows", "42-answer")
+        local.go("#/topology")
+        local.see(".map .box", "alone")
+        assert violations + local.violations() == []
     cluster.kl("pod", "down", "alone", "--grace-period", "0")
 
 
@@ -372,6 +384,7 @@ def test_nothing_is_cut_off_when_narrow(shop: Shop, width: int, height: int) -> 
             browser.see(selector)
             for place in ("html", "main"):
                 assert browser.driver.execute_script(SURPLUS, place) == 0, (fragment, place)
+            assert browser.driver.execute_script(SQUEEZED) == [], fragment
         browser.screenshot(f"narrow-{width}")
     finally:
         browser.size(1440, 900)

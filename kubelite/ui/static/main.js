@@ -3,6 +3,7 @@
 import { html, render } from "./vendor/preact-htm.js";
 import { listAhead } from "./api/collection.js";
 import * as session from "./api/session.js";
+import { ofEngine } from "./model/kinds.js";
 import { parse } from "./model/route.js";
 import { applyTheme } from "./view/theme.js";
 import { Frame } from "./view/frame.js";
@@ -13,7 +14,8 @@ applyTheme();
 try {
   await session.open();
   listAhead(parse(location.hash));
-  const [info, resources] = await Promise.all([session.info(), session.discover()]);
+  const [info, all] = await Promise.all([session.info(), session.discover()]);
+  const resources = info.mode === "local" ? ofEngine(all) : all;
   page.replaceChildren();
   render(html`<${Frame} info=${info} resources=${resources} />`, page);
 } catch (error) {

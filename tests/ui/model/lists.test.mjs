@@ -10,7 +10,13 @@ import {
   slots,
   visibleRange,
 } from "../../../kubelite/ui/static/model/filter.js";
-import { matches, path, resourcesOf, sections } from "../../../kubelite/ui/static/model/kinds.js";
+import {
+  matches,
+  ofEngine,
+  path,
+  resourcesOf,
+  sections,
+} from "../../../kubelite/ui/static/model/kinds.js";
 import { format, formatOpen, parse, parseOpen } from "../../../kubelite/ui/static/model/route.js";
 import { age, milliseconds } from "../../../kubelite/ui/static/model/time.js";
 
@@ -161,6 +167,10 @@ test("discovery: what can be listed, each once, custom kinds by group", () => {
   assert.deepEqual(
     sections(RESOURCES).map(({ title }) => title),
     ["Workloads", "example.com"],
+  );
+  assert.deepEqual(
+    ofEngine(RESOURCES).map(({ id }) => id),
+    ["pods"],
   );
 });
 

@@ -56,6 +56,13 @@ export function resourcesOf(core, groups) {
   );
 }
 
+const ENGINE = new Set(["pods", "nodes", "events", "namespaces"]);
+
+/** The kinds of which there are objects where no cluster runs. */
+export function ofEngine(resources) {
+  return resources.filter(({ id }) => ENGINE.has(id));
+}
+
 function plain(resource, group, version) {
   return described({
     plural: resource.name,

@@ -39,7 +39,7 @@ function cell({ column, row, age }) {
   if (text === "<none>" || text === "") return { text: "–", kind: "dim" };
   if (STATES.has(column.name)) {
     const level = stateLevel(text);
-    if (level) return { text, kind: `state ${level}` };
+    if (level) return { text, kind: `level ${level}` };
   }
   return { text, kind: isShort(text) && row.cells[2] !== "Completed" ? "warn" : "" };
 }

@@ -94,7 +94,7 @@ export function Table(props) {
 
   return html`<div class="grid" ref=${box} tabindex="-1" onScroll=${range.follow}>
     <table role="grid" aria-label=${label} aria-rowcount=${rows.length + 1} style=${{
-      minWidth: `${sum(widths) * 0.86}ch`,
+      minWidth: `${sum(widths) * 0.95}ch`,
       "--columns": [pick ? "2.25rem" : "", ...widths.map(share)].join(" "),
     }}>
       <thead role="rowgroup"><tr role="row" aria-rowindex="1">${

@@ -75,7 +75,10 @@ function Draft({ resource, opened, text, close, saved }) {
   const [problems, setProblems] = useState([]);
   const [tried, setTried] = useState(null); // what the server would store
   const area = useRef();
-  useEffect(() => area.current.focus(), []);
+  useEffect(() => {
+    area.current.setSelectionRange(0, 0);
+    area.current.focus();
+  }, []);
   const send = async (dryRun) => {
     try {
       const stored = await write(resource, opened, { draft, base: text, dryRun });
