@@ -7,7 +7,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-PROGRAMS = "sh cat stat ls rm mv mkdir ln chmod id env touch sleep sha256sum".split()
+PROGRAMS = "sh cat stat ls rm mv cp mkdir ln chmod chown id env touch sleep sha256sum".split()
 
 
 def make_root(made: Path) -> Path:

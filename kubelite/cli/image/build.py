@@ -57,8 +57,11 @@ def build(
     epoch = os.environ.get("SOURCE_DATE_EPOCH", "")
     if network not in ("default", "host"):
         raise CliError(Diagnostic("--network is default or host", exit_code=2))
+    place = _directory(context)
+    path = _containerfile(file, place)
     options = Options(
-        context=_directory(context),
+        context=place,
+        ignore_file=Path(f"{path}.dockerignore") if path else None,
         arguments=dict(_pair(text) for text in build_arg or ()),
         secrets=dict(_secret(text) for text in secret or ()),
         target=target,
@@ -71,7 +74,7 @@ def build(
     built = build_image(
         store,
         lambda: open_pods(settings, screen),
-        parse(_text(file, options.context)),
+        parse(path.read_text("utf-8") if path else sys.stdin.read()),
         options,
         tag,
         screen.note,
@@ -88,15 +91,14 @@ def _directory(context: str) -> Path:
     return path.resolve()
 
 
-def _text(file: str | None, context: Path) -> str:
+def _containerfile(file: str | None, context: Path) -> Path | None:
+    """The file that says what to build; None for the standard input."""
     if file == "-":
-        return sys.stdin.read()
+        return None
     paths = [Path(file)] if file is not None else [context / name for name in _NAMES]
     for path in paths:
-        try:
-            return path.read_text("utf-8")
-        except FileNotFoundError:
-            continue
+        if path.exists():
+            return path
     hint = "name a Containerfile with -f FILE; - reads stdin"
     missing = f"{file} does" if file else f"{' and '.join(map(str, paths))} do"
     raise CliError(Diagnostic(f"{missing} not exist", hint=hint))

@@ -17,7 +17,7 @@ _DIRECTIVE = re.compile(r"#\s*([a-zA-Z][a-zA-Z0-9]*)\s*=\s*(.+?)\s*")
 _HEREDOC = re.compile(r"(?<![<\w])\d*<<(-?)(['\"]?)([A-Za-z_][A-Za-z0-9_.]*)\2")
 _FLAG = re.compile(r"--([a-z][a-z-]*)(?:=((?:\"[^\"]*\"|'[^']*'|\S)*))?(?:\s+|$)")
 _WITH_FLAGS = frozenset({"ADD", "COPY", "FROM", "HEALTHCHECK", "RUN"})
-_WITH_HEREDOCS = frozenset({"ADD", "COPY", "RUN"})
+_WITH_HEREDOCS = frozenset({"ADD", "COPY", "ONBUILD", "RUN"})
 _WITH_JSON = frozenset({"ADD", "CMD", "COPY", "ENTRYPOINT", "RUN", "SHELL", "VOLUME"})
 NAMES = frozenset(
     "ADD ARG CMD COPY ENTRYPOINT ENV EXPOSE FROM HEALTHCHECK LABEL MAINTAINER ONBUILD RUN SHELL"
@@ -47,6 +47,10 @@ class Instruction(NamedTuple):
         """The value of a flag that is given once."""
         return next((value for key, value in self.flags if key == name), default)
 
+    def is_on(self, name: str) -> bool:
+        """Whether a flag that may stand alone is given."""
+        return any(key == name and value != "false" for key, value in self.flags)
+
     @property
     def shown(self) -> str:
         """The instruction in one line."""
@@ -63,7 +67,7 @@ class Containerfile(NamedTuple):
 
 def parse(text: str) -> Containerfile:
     """Read a Containerfile. Raises BuildError with the line of what cannot be read."""
-    lines = text.removeprefix("\ufeff").splitlines()
+    lines = [line.removesuffix("\r") for line in text.removeprefix("\ufeff").split("\n")]
     escape = _escape(lines)
     reader = _Lines(lines, escape)
     instructions = []
@@ -77,18 +81,19 @@ def parse(text: str) -> Containerfile:
 
 def instruction_of(line: int, text: str) -> Instruction:
     """One instruction by itself, as ONBUILD keeps it. Raises BuildError."""
-    return _instruction(line, text, _Lines([], "\\"))
+    head, *documents = text.split("\n")
+    return _instruction(line, head, _Lines(documents, "\\"))
 
 
 def _escape(lines: list[str]) -> str:
     """The escape character that a directive at the top sets."""
-    for line in lines:
+    for number, line in enumerate(lines, 1):
         match = _DIRECTIVE.fullmatch(line.strip())
         if match is None:
             break
         if match[1].lower() == "escape":
             if match[2] not in ("\\", "`"):
-                raise at(1, "the escape character is \\ or `")
+                raise at(number, "the escape character is \\ or `")
             return match[2]
     return "\\"
 
@@ -138,8 +143,8 @@ def _is_empty(line: str) -> bool:
 
 
 def _instruction(line: int, content: str, lines: _Lines) -> Instruction:
-    word, _, rest = content.partition(" ") if " " in content else content.partition("\t")
-    name, rest = word.upper(), rest.strip()
+    word, *parts = content.split(maxsplit=1)
+    name, rest = word.upper(), "".join(parts).strip()
     if name not in NAMES:
         raise at(line, f"there is no instruction {word}")
     flags: list[tuple[str, str]] = []

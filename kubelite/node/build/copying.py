@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+from kubelite.node.build import modes
 from kubelite.node.build.sources import Found, Tree, walk
 from kubelite.node.image.content.merged import MergedTree
 from kubelite.node.image.rootfs import TYPES
@@ -31,7 +32,7 @@ class Target(NamedTuple):
     """Where files go: the tree below, the directory for the changes, the path in the image.
 
     `is_directory` tells that the path is one however many files come.  `owner` is that of all
-    files, None for their own; `mode` likewise.
+    files, None for their own; `mode` changes theirs (`modes`).
     """
 
     below: MergedTree
@@ -39,7 +40,7 @@ class Target(NamedTuple):
     path: Parts
     is_directory: bool
     owner: tuple[int, int] | None = None
-    mode: int | None = None
+    mode: str = ""
 
 
 class Copier:
@@ -125,8 +126,8 @@ class Copier:
         self._make_directory(path[:-1])
         entry = tarfile.TarInfo("/".join(path))
         entry.type, entry.mode = kind, stat.S_IMODE(status.st_mode)
-        if self._target.mode is not None and not entry.issym():
-            entry.mode = self._target.mode
+        if self._target.mode and not entry.issym():
+            entry.mode = modes.changed(self._target.mode, entry.mode, is_directory=entry.isdir())
         own = (status.st_uid, status.st_gid) if tree.has_owners else (0, 0)
         entry.uid, entry.gid = self._target.owner or own
         entry.mtime = status.st_mtime_ns // 1_000_000_000

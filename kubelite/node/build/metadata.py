@@ -156,7 +156,9 @@ class StageState:
             del self.config[key]
 
     def _onbuild(self, instruction: Instruction) -> None:
-        self.config["OnBuild"] = [*(self.config.get("OnBuild") or ()), instruction.text]
+        documents = "".join(f"\n{h.content}{h.name}" for h in instruction.heredocs)
+        triggers = self.config.get("OnBuild") or ()
+        self.config["OnBuild"] = [*triggers, instruction.text + documents]
 
     def _healthcheck(self, instruction: Instruction) -> None:
         word, _, rest = instruction.text.partition(" ")

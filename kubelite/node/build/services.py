@@ -31,9 +31,12 @@ IGNORE_FILES = (".containerignore", ".dockerignore")
 
 
 class Options(NamedTuple):
-    """What a build is given.  `created` is RFC 3339, `latest` the SOURCE_DATE_EPOCH in seconds."""
+    """What a build is given.  `created` is RFC 3339, `latest` the SOURCE_DATE_EPOCH in seconds; the
+    context is without what the file at `ignore_file` names, if there is one.
+    """
 
     context: Path
+    ignore_file: Path | None = None
     arguments: Mapping[str, str] = {}
     secrets: Mapping[str, Path] = {}
     target: str = ""
@@ -78,7 +81,7 @@ class Services:
         self.plan, self.work = plan, work
         self.results: dict[int, Future[StageResult]] = {}
         self._images: set[str] = set()
-        self._ignored = _ignored(options.context)
+        self._ignored = _ignored(options)
         (work / "empty").mkdir()
 
     def base(self, name: str, line: int) -> Base:
@@ -146,10 +149,11 @@ def key_of(*parts: Any) -> str:
     return hexdigest(msgspec.json.encode(parts, order="sorted"))
 
 
-def _ignored(context: Path) -> tuple[ignore.Pattern, ...]:
-    for name in IGNORE_FILES:
+def _ignored(options: Options) -> tuple[ignore.Pattern, ...]:
+    own = [options.ignore_file] if options.ignore_file else []
+    for path in (*own, *(options.context / name for name in IGNORE_FILES)):
         try:
-            return ignore.parse((context / name).read_text("utf-8"))
+            return ignore.parse(path.read_text("utf-8-sig"))
         except FileNotFoundError:
             continue
     return ()

@@ -46,7 +46,7 @@ def expand(tree: Tree, pattern: str) -> list[Parts]:
     for part in pattern.split("/"):
         if part in ("", "."):
             continue
-        if _WILD.isdisjoint(part):
+        if not is_wild(part):
             paths = [tree.files.resolve("/".join((*parts, part))) for parts in paths]
             continue
         matches = ignore.translate(part)
@@ -59,10 +59,51 @@ def expand(tree: Tree, pattern: str) -> list[Parts]:
     return [p for p in paths if tree.files.find(p) is not None and (not p or _keeps(tree, p))]
 
 
+def is_wild(pattern: str) -> bool:
+    """Whether a source is a wildcard, which may match nothing."""
+    return not _WILD.isdisjoint(pattern)
+
+
+def with_parents(tree: Tree, pattern: str) -> tuple[Tree, list[Parts]]:
+    """What `--parents` copies: a tree that keeps what a pattern matches with the directories above,
+    and the directory in it that they are below: what is before `/./`, else the root; none where
+    nothing matches. `**` matches across directories.
+    """
+    start, pivot, rest = pattern.lstrip("/").removeprefix("./").partition("/./")
+    base = tree.files.resolve(start) if pivot else ()
+    matches = ignore.translate(posixpath.normpath(rest if pivot else start))
+    below = ("/".join(file.below) for file in walk(tree, base) if file.below)
+    kept = {path for path in below if matches.fullmatch(path)}
+    above = {path[:end] for path in kept for end in range(len(path)) if path[end] == "/"}
+
+    def keeps(path: str) -> bool:
+        inside = "/".join(path.split("/")[len(base) :])
+        parts = inside.split("/")
+        is_below = any("/".join(parts[:count]) in kept for count in range(1, len(parts) + 1))
+        return tree.keeps(path) and (is_below or inside in above)
+
+    return tree._replace(keeps=keeps), [base] if kept else []
+
+
+def without(tree: Tree, source: Parts, patterns: tuple[ignore.Pattern, ...]) -> Tree:
+    """The tree as `--exclude` leaves it: patterns are for what lies below a source that is a
+    directory, and for the name of a file.
+    """
+    entry = tree.files.find(source)
+    is_directory = entry is not None and stat.S_ISDIR(entry.status.st_mode)
+    skipped = len(source) if is_directory else len(source) - 1
+
+    def keeps(path: str) -> bool:
+        inside = "/".join(path.split("/")[skipped:])
+        return tree.keeps(path) and not (inside and ignore.is_ignored(inside, patterns))
+
+    return tree._replace(keeps=keeps)
+
+
 def name_of(pattern: str, path: Parts) -> str:
     """The name under which a source is copied into a directory: that of a link, not of its end."""
     name = posixpath.basename(posixpath.normpath(pattern))
-    return name if _WILD.isdisjoint(name) else path[-1]
+    return "".join(path[-1:]) if is_wild(name) else name
 
 
 def walk(tree: Tree, source: Parts) -> Iterator[Found]:

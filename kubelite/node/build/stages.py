@@ -8,6 +8,7 @@ from typing import NamedTuple
 from kubelite.node.build import words
 from kubelite.node.build.containerfile import Containerfile, Instruction
 from kubelite.node.build.errors import BuildError, at
+from kubelite.node.image.oci import MACHINES
 
 SCRATCH = "scratch"
 
@@ -113,6 +114,7 @@ def _stage(
     parts = words.split(head.text, escape)
     if len(parts) not in (1, 3) or (len(parts) == 3 and parts[1].upper() != "AS"):
         raise at(head.line, "expected FROM IMAGE [AS NAME]")
+    _check_flags(head, arguments, escape)
     base = words.expand(parts[0], arguments, escape)
     if not base:
         raise at(head.line, f"the image {parts[0]} is an empty name")
@@ -121,6 +123,17 @@ def _stage(
     needs = frozenset(number for number in needed if number is not None)
     name = parts[2].lower() if len(parts) == 3 else ""
     return Stage(number, name, base, head.line, tuple(group[1:]), needs)
+
+
+def _check_flags(head: Instruction, arguments: Mapping[str, str], escape: str) -> None:
+    for key, value in head.flags:
+        if key != "platform":
+            raise at(head.line, f"FROM has no option --{key}")
+        ours = f"{arguments['BUILDOS']}/{arguments['BUILDARCH']}"
+        system, _, rest = words.expand(value, arguments, escape).partition("/")
+        machine = rest.partition("/")[0]
+        if f"{system}/{MACHINES.get(machine, machine)}" != ours:
+            raise at(head.line, f"--platform={value} cannot be built here: this machine is {ours}")
 
 
 def _sources(instructions: list[Instruction]) -> list[str]:

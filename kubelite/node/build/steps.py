@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from kubelite.lib.digest import hexdigest
-from kubelite.node.build import mounts, sources
+from kubelite.node.build import ignore, modes, mounts, sources
 from kubelite.node.build.containerfile import Instruction, instruction_of
 from kubelite.node.build.copying import Copier, Target
 from kubelite.node.build.errors import BuildError, at
@@ -34,8 +34,8 @@ from kubelite.node.image.reference import HOST
 from kubelite.node.image.tree import Parts
 from kubelite.node.runtime.identity import IdentityError, resolve_user
 
-_COPY_FLAGS = {"from", "chown", "chmod", "link"}
-_ADD_FLAGS = {"chown", "chmod", "link", "checksum"}
+_COPY_FLAGS = {"from", "chown", "chmod", "link", "exclude", "parents"}
+_ADD_FLAGS = {"chown", "chmod", "link", "exclude", "checksum"}
 _RUN_FLAGS = {"mount", "network", "security"}
 _SCRIPT = "/run/kubelite-script"
 DOWNLOAD_SECONDS = 300
@@ -123,13 +123,14 @@ class StageBuilder:
             path = files.resolve(self._state.directory)
             if files.find(path) is not None:
                 return
+            owner = self._owner(self._state.config.get("User", ""))
 
             def make(place: Path) -> frozenset[Parts]:
-                with closing(Copier(Target(files, place, path, True))) as copier:
+                with closing(Copier(Target(files, place, path, True, owner))) as copier:
                     copier.directory()
                     return copier.finish()
 
-            self._step(self._key("WORKDIR", path), make)
+            self._step(self._key("WORKDIR", path, owner), make)
 
     def _copy(self, instruction: Instruction) -> None:
         known = _COPY_FLAGS if instruction.name == "COPY" else _ADD_FLAGS
@@ -138,12 +139,12 @@ class StageBuilder:
         with ExitStack() as stack:
             files = stack.enter_context(self._files())
             copies = [copy for text in given for copy in self._found(instruction, text, stack)]
-            if not copies:
-                raise BuildError("no source is given")
             path = files.resolve(posixpath.join(self._state.directory, destination))
             several = len(copies) > 1 or destination.endswith(("/", "/.")) or destination == "."
-            owner = self._owner(instruction.flag("chown"))
-            mode = _mode(instruction)
+            owner = self._owner(self._state.expand(instruction.flag("chown")))
+            mode = self._state.expand(instruction.flag("chmod"))
+            if mode:
+                modes.check(mode)
 
             def make(place: Path) -> frozenset[Parts]:
                 target = Target(files, place, path, several, owner, mode)
@@ -154,7 +155,8 @@ class StageBuilder:
                     return copier.finish()
 
             contents = [[sources.digest(c.tree, c.path), c.name, c.unpacks] for c in copies]
-            self._step(self._key("COPY", path, several, owner, mode, contents), make)
+            filters = [self._excluded(instruction), instruction.is_on("parents") and given]
+            self._step(self._key("COPY", path, several, owner, mode, contents, filters), make)
 
     def _operands(self, instruction: Instruction) -> tuple[list[str], str]:
         """Sources and destination, with variables replaced."""
@@ -179,11 +181,21 @@ class StageBuilder:
             yield self._single(name, _download(text, instruction), 0o600, stack)
             return
         tree = stack.enter_context(self._services.tree(instruction.flag("from")))
-        paths = sources.expand(tree, text)
-        if not paths:
+        if instruction.is_on("parents"):
+            tree, paths = sources.with_parents(tree, text)
+        else:
+            paths = sources.expand(tree, text)
+        if not paths and not sources.is_wild(text):
             raise BuildError(f"there is no {text} to copy")
+        excluded = ignore.parse(self._excluded(instruction))
         for path in paths:
-            yield _Copy(tree, path, sources.name_of(text, path), instruction.name == "ADD")
+            rest = sources.without(tree, path, excluded) if excluded else tree
+            yield _Copy(rest, path, sources.name_of(text, path), instruction.name == "ADD")
+
+    def _excluded(self, instruction: Instruction) -> str:
+        """The patterns of `--exclude`, one a line."""
+        given = (value for key, value in instruction.flags if key == "exclude")
+        return "\n".join(map(self._state.expand, given))
 
     def _single(self, name: str, data: bytes, mode: int, stack: ExitStack) -> _Copy:
         """A file that comes from nowhere else, as a tree."""
@@ -197,8 +209,7 @@ class StageBuilder:
         return _Copy(sources.Tree(files), ("file",), name, False)
 
     def _owner(self, text: str) -> tuple[int, int] | None:
-        """What `--chown` means in the files of the stage."""
-        text = self._state.expand(text)
+        """What a user, with or without a group, means in the files of the stage."""
         if not text:
             return None
         paths = self._services.paths(self._layers)
@@ -207,7 +218,7 @@ class StageBuilder:
                 text, None, None, (), read_etc(paths, "passwd"), read_etc(paths, "group")
             )
         except IdentityError as error:
-            raise BuildError(f"--chown={text}: {error}") from error
+            raise BuildError(f"the user {text}: {error}") from error
         is_number = text.isdecimal()
         return (user.uid, user.uid if is_number else user.gid)
 
@@ -215,6 +226,8 @@ class StageBuilder:
 
     def _run(self, instruction: Instruction) -> None:
         _check_flags(instruction, _RUN_FLAGS)
+        flags = tuple((key, self._state.expand(value)) for key, value in instruction.flags)
+        instruction = instruction._replace(flags=flags)
         network = instruction.flag("network", "default")
         if network not in ("default", "host"):
             raise BuildError(f"--network={network} is not supported: it is default or host")
@@ -274,16 +287,6 @@ def _check_flags(instruction: Instruction, known: set[str]) -> None:
     for name, _ in instruction.flags:
         if name not in known:
             raise BuildError(f"--{name} is not supported")
-
-
-def _mode(instruction: Instruction) -> int | None:
-    text = instruction.flag("chmod")
-    if not text:
-        return None
-    try:
-        return int(text, 8)
-    except ValueError:
-        raise BuildError(f"--chmod={text} is not an octal mode") from None
 
 
 def _download(url: str, instruction: Instruction) -> bytes:

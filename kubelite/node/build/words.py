@@ -1,19 +1,19 @@
 """Words of an instruction: split, quotes taken away, variables replaced.  Pure.
 
 The rules are those of Dockerfiles, which are a part of the shell's: `$NAME`, `${NAME}`, and with
-`:-`, `-`, `:+`, `+`, `:?`, `?`, `#`, `##`, `%`, `%%`; nothing is split after a replacement.
+`:-`, `-`, `:+`, `+`, `:?`, `?`, `#`, `##`, `%`, `%%`, `/`, `//`; nothing is split after a
+replacement, and patterns know `*` and `?` alone.
 """
 
 from __future__ import annotations
 
-import fnmatch
 import re
 from collections.abc import Mapping
 
 from kubelite.node.build.errors import BuildError
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*|[0-9]")
-_MODIFIER = re.compile(r":[-+?]|##?|%%?|[-+?]")
+_MODIFIER = re.compile(r":[-+?]|##?|%%?|//?|[-+?]")
 
 
 def split(text: str, escape: str = "\\") -> list[str]:
@@ -105,8 +105,32 @@ class _Expansion:
         modifier = _MODIFIER.match(modified)
         if modifier is None:
             raise BuildError(f"${{{match[0]}{modified}}} is not supported")
-        word = expand(modified[modifier.end() :], self._variables, self._escape)
-        return _modified(match[0], value, modifier[0], word)
+        word = modified[modifier.end() :]
+        if modifier[0].startswith("/"):
+            pattern, replacement = self._halves(word)
+            return _replaced(
+                value or "", modifier[0], self._pattern(pattern), self._word(replacement)
+            )
+        if modifier[0][0] in "#%":
+            return _trimmed(value or "", modifier[0], self._pattern(word))
+        return _modified(match[0], value, modifier[0], self._word(word))
+
+    def _halves(self, text: str) -> tuple[str, str]:
+        """A pattern and what replaces it, which a slash that is not escaped separates."""
+        match = re.match(rf"((?:{re.escape(self._escape)}.|[^/])*)/?(.*)", text, re.DOTALL)
+        assert match is not None
+        return match[1], match[2]
+
+    def _word(self, text: str) -> str:
+        return expand(text, self._variables, self._escape)
+
+    def _pattern(self, text: str) -> str:
+        """The regular expression of a pattern, in which an escaped `*` or `?` is itself."""
+        escape, wild = self._escape, {"*": ".*", "?": "."}
+        for sign in wild:
+            text = text.replace(escape + sign, escape + escape + sign)
+        parts = re.findall(f"{re.escape(escape)}?.", self._word(text), re.DOTALL)
+        return "".join(wild.get(p) or re.escape(p.removeprefix(escape) or p) for p in parts)
 
     def _closing(self) -> int:
         """Where the brace ends that is open here; -1 for nowhere."""
@@ -125,11 +149,15 @@ def _modified(name: str, value: str | None, modifier: str, word: str) -> str:
         return (value or "") if is_set else word
     if kind == "+":
         return word if is_set else ""
-    if kind == "?":
-        if not is_set:
-            raise BuildError(f"{name}: {word or 'is not set'}")
-        return value or ""
-    return _trimmed(value or "", modifier, word)
+    if not is_set:
+        raise BuildError(f"{name}: {word or 'is not set'}")
+    return value or ""
+
+
+def _replaced(value: str, modifier: str, pattern: str, replacement: str) -> str:
+    """With the first match, or with `//` each, replaced; what matches is as long as can be."""
+    count = 0 if modifier == "//" else 1
+    return re.sub(pattern, lambda _: replacement, value, count=count, flags=re.DOTALL)
 
 
 def _trimmed(value: str, modifier: str, pattern: str) -> str:
@@ -139,7 +167,7 @@ def _trimmed(value: str, modifier: str, pattern: str) -> str:
     is_longest = len(modifier) == 2
     for cut in reversed(cuts) if from_start == is_longest else cuts:
         removed, kept = (value[:cut], value[cut:]) if from_start else (value[cut:], value[:cut])
-        if fnmatch.fnmatchcase(removed, pattern):
+        if re.fullmatch(pattern, removed, re.DOTALL):
             return kept
     return value
 
@@ -148,10 +176,10 @@ def pairs(text: str, variables: Mapping[str, str], escape: str = "\\") -> list[t
     """`NAME=value ...` of ENV and LABEL, or the old form `NAME value`. Raises BuildError."""
     words = split(text, escape)
     if "=" not in words[0]:
-        name, _, value = text.partition(" ")
-        if not value.strip():
+        name, *rest = text.split(maxsplit=1)
+        if not rest:
             raise BuildError(f"{text}: expected NAME=value")
-        return [(expand(name, variables, escape), expand(value.strip(), variables, escape))]
+        return [(expand(name, variables, escape), expand(rest[0].rstrip(), variables, escape))]
     for word in words:
         if "=" not in word:
             raise BuildError(f"{word}: expected NAME=value")

@@ -44,12 +44,13 @@ class Builders:
         assert not check or done.returncode == 0, done.stderr
         return done
 
-    def buildah(self, *args: str) -> None:
+    def buildah(self, *args: str) -> str:
         places = ["--root", str(self.place / "g"), "--runroot", str(self.place / "r")]
         done = subprocess.run(
             ["buildah", *places, "--storage-driver", "vfs", *args], capture_output=True, text=True
         )
         assert done.returncode == 0, done.stderr
+        return done.stdout
 
     def prepare(self) -> None:
         """The images `base` and `trigger`, in both stores."""
@@ -100,12 +101,16 @@ class Builders:
         file, layout = self.place / "Containerfile.buildah", self.place / "buildah.oci"
         file.write_text(text)
         self.buildah(
-            "bud", "--isolation", "chroot", "--format", "docker", "--pull-never", "--layers",
+            "bud", "--isolation", "chroot", "--format", "docker", "--pull-never", "--layers=false",
             "-f", str(file), "-t", "made", str(self.context),
         )  # fmt: skip
         shutil.rmtree(layout, ignore_errors=True)
         self.buildah("push", "made", f"oci:{layout}:1")
         return unpack(layout)
+
+    def buildah_config(self) -> dict[str, Any]:
+        """Docker's form of what buildah has built, which tells more than OCI's."""
+        return json.loads(self.buildah("inspect", "--type", "image", "made"))["Docker"]["config"]
 
 
 def run(*command: str) -> None:
@@ -130,6 +135,10 @@ def config_of(layout: Path) -> dict[str, Any]:
     return document(document(index["manifests"][0]["digest"])["config"]["digest"])
 
 
+def xattr_names(path: Path) -> list[str]:
+    return sorted(os.listxattr(path, follow_symlinks=False))
+
+
 def files_of(root: Path) -> dict[str, tuple[Any, ...]]:
     """Kind, mode, owner and content of everything below a directory; names of one file together."""
     found, first = {}, dict[int, str]()
@@ -139,7 +148,8 @@ def files_of(root: Path) -> dict[str, tuple[Any, ...]]:
         content: Any = os.readlink(path) if path.is_symlink() else None
         if stat.S_ISREG(status.st_mode):
             content = (path.read_bytes(), first.setdefault(status.st_ino, name))
-        found[name] = (oct(status.st_mode), status.st_uid, status.st_gid, content)
+        xattrs = {x: os.getxattr(path, x, follow_symlinks=False) for x in xattr_names(path)}
+        found[name] = (oct(status.st_mode), status.st_uid, status.st_gid, content, xattrs)
     return found
 
 

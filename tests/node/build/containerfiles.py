@@ -1,8 +1,7 @@
 """Containerfiles that build without a network, each with the context of `make_context`.
 
-TABLE goes by instruction; POPULAR has the shapes of popular images' files: a server, a database,
-an exporter, a builder with a small image behind it. `base` is an image with a few programs and two
-users; there are ONBUILD triggers in `trigger`.
+TABLE goes by instruction; `popular` has the shapes of popular images' files. `base` is an image
+with a few programs and two users; there are ONBUILD triggers in `trigger`.
 """
 
 from __future__ import annotations
@@ -89,75 +88,4 @@ TABLE = {
     "continued lines": "FROM base\nRUN echo one \\\n # a comment\n && echo two \\\n\n > /lines\n",
     "triggers": "FROM trigger\nRUN cat /triggered > /seen\n",
     "hard links": "FROM base\nRUN echo x > /a && ln /a /b\n",
-}
-
-POPULAR = {
-    "a program from scratch": (
-        '# syntax=docker/dockerfile:1\nFROM scratch\nCOPY run.sh /hello\nCMD ["/hello"]\n'
-    ),
-    "a root file system": 'FROM scratch\nADD files.tar.gz /\nADD files.tar.xz /xz/\nCMD ["sh"]\n',
-    "a server in the old form": (
-        'FROM base\nLABEL maintainer="A B <a@b.example>"\nENV APP_VERSION 1.24.0\n'
-        "ENV PKG_RELEASE   1\nENV WORDS two  words\n"
-        "RUN set -x \\\n# the group comes first\n    && mkdir -p /var/log/app /var/cache/app \\\n"
-        "    \\\n# logs go to the collector\n"
-        "    && ln -sf /dev/stdout /var/log/app/access.log \\\n    && mkdir /entry.d\n"
-        'COPY run.sh /\nCOPY a.txt b.txt /entry.d\nENTRYPOINT ["/run.sh"]\nEXPOSE 80\n'
-        'STOPSIGNAL SIGQUIT\nCMD ["app", "-g", "daemon off;"]\n'
-    ),
-    "a database": (
-        "FROM base\nENV LANG en_US.utf8\nENV PATH $PATH:/usr/lib/db/16/bin\nENV DATA /var/lib/db\n"
-        'RUN set -eux; \\\n\tmkdir -p "$DATA"; \\\n\tchmod 1777 "$DATA"; \\\n'
-        '\tfor d in one two; do mkdir -p "/var/lib/d/$d"; done\nVOLUME /var/lib/db\n'
-        "RUN mkdir -p /run/db && chmod 3777 /run/db\nCOPY --chmod=755 run.sh /usr/local/bin/\n"
-        'RUN ln -s /usr/local/bin/run.sh /entry.sh\nENTRYPOINT ["run.sh"]\nSTOPSIGNAL SIGINT\n'
-        'EXPOSE 5432\nCMD ["db"]\n'
-    ),
-    "an exporter": (
-        'ARG ARCH="amd64"\nARG OS="linux"\nARG NAME=base\nFROM ${NAME}\n'
-        'LABEL maintainer="people"\nLABEL org.opencontainers.image.title=app \\\n'
-        '      org.opencontainers.image.source="https://a.example/x?y=z"\n'
-        'ARG ARCH="arm"\nARG OS="linux"\nCOPY a.txt /bin/${OS}-${ARCH}/app\nWORKDIR /data\n'
-        "RUN mkdir -p /etc/app && ln -s ../b /etc/app/link && chmod -R go-w /etc/app /data\n"
-        'USER app\nEXPOSE 9090\nVOLUME [ "/data" ]\nENTRYPOINT [ "/bin/app" ]\n'
-        'CMD [ "--config=/etc/app/app.yml", \\\n      "--path=/data" ]\n'
-    ),
-    "a builder and a small image": (
-        "FROM base AS build\nARG TARGETOS\nARG TARGETARCH\nWORKDIR /src\nCOPY a.txt b.txt ./\n"
-        "RUN --mount=type=cache,target=/root/.cache --mount=type=bind,source=sub,target=/in \\\n"
-        '    cat a.txt /in/s.txt > /out && echo "$TARGETOS/$TARGETARCH" >> /out\n'
-        "FROM scratch\nCOPY --from=build --chmod=0555 /out /app\n"
-        'COPY --from=build /etc/passwd /etc/\nUSER 65532:65532\nENTRYPOINT ["/app"]\n'
-    ),
-    "one of several targets": (
-        "FROM base AS base-of-all\nRUN mkdir /common\nFROM base-of-all AS debug\nRUN false\n"
-        "FROM base-of-all AS dev\nCOPY a.txt /common/\nFROM dev AS final\n"
-        "COPY --from=base /etc/group /common/\n"
-    ),
-    "a runtime with triggers": (
-        'FROM trigger\nWORKDIR /usr/src/app\nADD . .\nADD sub /added/\nCMD ["app"]\n'
-    ),
-    "escape and exec form": (
-        "# escape=`\nFROM base\nRUN echo one `\n && echo two > C:\\x\nHEALTHCHECK CMD true\n"
-        'HEALTHCHECK --interval=5s --timeout=3s --start-period=1m CMD ["sh", "-c", "exit 0"]\n'
-    ),
-    "what a volume had is kept": (
-        "FROM base\nRUN mkdir /v && echo 1 > /v/a\nVOLUME /v\nCOPY a.txt /v/copied\n"
-        "WORKDIR /v\nRUN echo x > /elsewhere\nHEALTHCHECK CMD true\nHEALTHCHECK NONE\n"
-    ),
-    "modes, moves and links": (
-        "FROM base\nRUN mkdir -p /a/b/c && chmod 700 /a && chmod 2755 /a/b && chmod u+s /bin/cat\n"
-        "RUN touch /a/b/c/f && chmod 000 /a/b/c/f && chmod 755 /etc\n"
-        "COPY sub/deep/d.txt /a/b/new/\nRUN rm /lnk && mkdir /lnk && echo x > /lnk/x\n"
-        "RUN mv /opt/app /opt/moved && mv /opt/moved/old /opt/moved/new\n"
-        "RUN rm -r /lnk && ln -s etc /lnk && ln -s /nowhere /dangling && ln -s dangling /twice\n"
-        "RUN ln /opt/moved/new /etc/b && rm /opt/moved/new\n"
-    ),
-    "metadata on metadata": (
-        "FROM base\nARG A=1\nARG B=${A}2 C\nENV E=${A:-x}${C:-y}${D:+z}\nARG A=3\n"
-        'RUN echo "$A $B $E" > /args\nLABEL v="$B" w=\'$B\'\nEXPOSE 80 80/udp\nEXPOSE 8000-8002\n'
-        'ENV X=1\nENV X= Y="" Z=\'a b\'\nLABEL multi="line one \\\nline two"\n'
-        'CMD ["a"]\nENTRYPOINT ["b"]\nSTOPSIGNAL 9\nWORKDIR relative\nUSER app\n'
-        "COPY ./sub/./deep/.. dots/\nCOPY [abc].txt sub/*.txt /globs/\n"
-    ),
 }

@@ -68,6 +68,62 @@ def test_here_documents(builders: Builders) -> None:
     assert not (rootfs / "run/kubelite-script").exists()
 
 
+def test_files_that_are_left_out_and_directories_that_are_kept(builders: Builders) -> None:
+    """buildah 1.28 knows neither flag."""
+    builders.build(
+        "FROM scratch\nARG END=txt\nCOPY --exclude=*/deep --exclude=*.$END . /one\n"
+        "COPY --exclude=a* *.txt none* /two/\n"
+        "COPY --parents sub/s.txt sub/./deep/* ./b.* /three/\nCOPY --parents **/d.txt /four\n"
+    )
+    files = files_of(builders.unpacked() / "rootfs")
+    below = {top: {name for name in files if name.startswith(f"{top}/")} for top in files}
+    assert {"one/run.sh", "one/sub/link"} <= below["one"]
+    assert not below["one"] & {"one/a.txt", "one/sub/deep", "one/sub/deep/d.txt"}
+    assert below["two"] == {"two/b.txt", "two/with space.txt"}
+    assert below["three"] == {
+        "three/sub", "three/sub/s.txt", "three/deep", "three/deep/d.txt", "three/b.txt",
+    }  # fmt: skip
+    assert below["four"] == {"four/sub", "four/sub/deep", "four/sub/deep/d.txt"}
+    assert files["four/sub/deep"][0] == files["three/deep"][0] == "0o40700"
+
+
+def test_modes_variables_and_what_does_not_exist(builders: Builders) -> None:
+    builders.build(
+        "FROM --platform=$BUILDPLATFORM base\nARG MODE=u+x D=/in\n"
+        "COPY --chmod=$MODE,go= a.txt sub /w/\n"
+        "RUN --mount=type=bind,source=sub,target=$D ls $D > /o\n"
+        "COPY none* /gone/\n"
+    )
+    files = files_of(builders.unpacked() / "rootfs")
+    assert [files[name][0] for name in ("w/a.txt", "w/deep")] == ["0o100700", "0o40700"]
+    assert files["o"][3][0].split() == [b"deep", b"link", b"s.txt"] and "gone" not in files
+    for text, message in (
+        ("FROM --platform=linux/s390x base\n", "line 1: --platform=linux/s390x cannot be built"),
+        ("FROM base\nCOPY --chmod=x a.txt /\n", "line 2: COPY: --chmod=x is not a mode"),
+        ("FROM base\nCOPY none /\n", "line 2: COPY: there is no none to copy"),
+        ("FROM base\nUSER nobody\nWORKDIR /new\n", "line 3: WORKDIR: the user nobody"),
+    ):
+        done = builders.build(text, check=False)
+        assert done.returncode == 1 and message in done.stderr
+
+
+def test_triggers_with_here_documents(builders: Builders) -> None:
+    builders.build("FROM base\nONBUILD RUN <<EOF\necho $A > /told\nEOF\n")
+    builders.kl("image", "tag", "made", "with-trigger")
+    builders.build("FROM with-trigger\n", "--no-cache")
+    assert content(builders, "told") == "\n"
+
+
+def test_a_containerfile_has_its_own_list_of_ignored_files(builders: Builders) -> None:
+    ignored = builders.place / "Containerfile.dockerignore"
+    ignored.write_text("\ufeff*\n!skip/x.txt\n")
+    try:
+        builders.build("FROM scratch\nCOPY . /\n")
+    finally:
+        ignored.unlink()
+    assert set(files_of(builders.unpacked() / "rootfs")) == {".", "skip", "skip/x.txt"}
+
+
 def test_the_shell_instruction_is_for_all_commands(builders: Builders) -> None:
     builders.build('FROM base\nSHELL ["/bin/sh", "-e", "-c"]\nRUN echo $- > /flags\nCMD echo x\n')
     assert "e" in content(builders, "flags")
@@ -225,7 +281,7 @@ FAULTS = [
     ("FROM base\nCOPY x.log /\n", "there is no x.log"),
     ("FROM base\nCOPY ../../etc/passwd /p\n", "there is no ../../etc/passwd"),
     ("FROM base\nCOPY --chown=nobody99 a.txt /\n", "nobody99"),
-    ("FROM base\nCOPY --parents a.txt /\n", "--parents is not supported"),
+    ("FROM base\nCOPY --unpack a.txt /\n", "--unpack is not supported"),
     ("FROM base\nRUN --mount=type=ssh true\n", "mounts of type ssh"),
     ("RUN true\n", "before the first FROM"),
     ("FROM base\nEXPOSE http\n", "http is not a port"),

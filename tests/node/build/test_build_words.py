@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import subprocess
+from pathlib import Path
 
 import pytest
 
-from kubelite.node.build import ignore, words
+from kubelite.node.build import ignore, modes, words
 from kubelite.node.build.containerfile import parse
 from kubelite.node.build.errors import BuildError
 
-VARIABLES = {"A": "1", "B": "two words", "EMPTY": "", "PATHS": "/usr/local/lib.so.1"}
+VARIABLES = {
+    "STARS": "*[a]",
+    "A": "1",
+    "B": "two words",
+    "EMPTY": "",
+    "PATHS": "/usr/local/lib.so.1",
+}
 
 
 @pytest.mark.parametrize(
@@ -21,7 +28,9 @@ VARIABLES = {"A": "1", "B": "two words", "EMPTY": "", "PATHS": "/usr/local/lib.s
         "${N}", "${N:-d}", "${EMPTY:-d}", "${EMPTY-d}", "${A:-d}", "${A:+s}", "${N:+s}",
      "${EMPTY+s}",
         "${N:-$A}", "${N:-${A}}", "${PATHS#*/}", "${PATHS##*/}", "${PATHS%.*}", "${PATHS%%.*}",
-        "pre${A}post$A", "", "''",
+        "pre${A}post$A", "", "''", "${PATHS%%.?*}", "${PATHS#/*l}", "${PATHS##*\\*}",
+     "${STARS#\\*}",
+     "${STARS#?}",
     ],
 )  # fmt: skip
 def test_expansion_is_that_of_the_shell(text: str) -> None:
@@ -29,6 +38,22 @@ def test_expansion_is_that_of_the_shell(text: str) -> None:
         ["sh", "-c", f'x={text}; printf %s "$x"'], env=VARIABLES, capture_output=True, check=True
     )
     assert words.expand(text, VARIABLES) == said.stdout.decode()
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["${PATHS/l*c/-}", "${PATHS/l/L}", "${PATHS//l/L}", "${PATHS//\\//:}", "${PATHS/x}",
+     "${PATHS//./\\$A}", "${PATHS/us?/$B}", "${PATHS//}"],
+)  # fmt: skip
+def test_replacement_is_that_of_bash(text: str) -> None:
+    shown = subprocess.run(
+        ["bash", "-c", f'x={text}; printf %s "$x"'], env=VARIABLES, capture_output=True, check=True
+    )
+    assert words.expand(text, VARIABLES) == shown.stdout.decode()
+
+
+def test_brackets_in_a_pattern_are_no_class_of_characters() -> None:
+    assert words.expand("${STARS%[a]}${STARS//[a-z]/-}", VARIABLES) == "**[a]"
 
 
 def test_what_must_be_set() -> None:
@@ -54,6 +79,54 @@ def test_ignored_paths() -> None:
     assert [path for path in gone if not ignore.is_ignored(path, patterns)] == []
 
 
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("*\n!sub\n", "sub sub/deep sub/deep/d sub/s.txt"),
+        ("*\n!sub/deep\n", "sub/deep sub/deep/d"),
+        ("sub\n!sub/deep/d\n", "a.txt sub/deep/d README.md"),
+        ("*/deep\na.txt/\n", "sub sub/s.txt README.md"),
+        ("./a.txt\nsub/../README.md\n", "sub sub/deep sub/deep/d sub/s.txt"),
+        ("sub/**\n!sub/deep\n", "a.txt sub sub/deep sub/deep/d README.md"),
+        ("*.md\n!README*.md\nREADME.md\n", "a.txt sub sub/deep sub/deep/d sub/s.txt"),
+        ("**\n!**/*.txt\n", "a.txt sub/s.txt"),
+        ("[^a].txt\n**/s.txt\n!sub\n", "a.txt sub sub/deep sub/deep/d sub/s.txt README.md"),
+    ],
+)
+def test_exceptions_of_what_is_ignored(text: str, kept: str) -> None:
+    """buildah copies the same files, but for exceptions with `**`, which it overlooks."""
+    paths = ["a.txt", "sub", "sub/deep", "sub/deep/d", "sub/s.txt", "README.md"]
+    patterns = ignore.parse(text)
+    assert [path for path in paths if not ignore.is_ignored(path, patterns)] == kept.split()
+
+
+CHANGES = (
+    "0755", "4711", "u=rwX,go=rX", "a+x", "+x", "-w", "=", "o=u", "g=o,u-x", "ug+s", "u=s,+t",
+    "a=rx,u+w", "go-rwx", "u+rw-x", "=rw", "o+t",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("text", CHANGES)
+def test_modes_are_those_of_chmod(tmp_path: Path, text: str) -> None:
+    for number, mode in enumerate((0o644, 0o755, 0o600, 0o711, 0o6750, 0o1777)):
+        for is_directory in (False, True):
+            path = tmp_path / f"{number}{is_directory}"
+            path.mkdir() if is_directory else path.touch()
+            path.chmod(mode)
+            subprocess.run(["sh", "-c", f'umask 022; chmod -- {text} "$0"', path], check=False)
+            expected = path.stat().st_mode & 0o7777
+            if text.isdecimal():
+                expected = int(text, 8)  # chmod keeps the set-id bits of directories
+            modes.check(text)
+            assert modes.changed(text, mode, is_directory=is_directory) == expected, oct(mode)
+
+
+def test_what_is_no_mode() -> None:
+    for text in ("8", "z+x", "u", "rwx", "0o755", "u+x,", "-1"):
+        with pytest.raises(BuildError, match="is not a mode"):
+            modes.check(text)
+
+
 def test_instructions() -> None:
     file = parse(
         "# escape=`\nFROM base AS b\n# comment\nrun --mount=type=cache,target=/c --network=host `\n"
@@ -76,6 +149,8 @@ def test_here_documents() -> None:
         ("two", "2\n", False),
     ]
     assert run.heredocs[0].content == "echo $A\n"
+    trigger = parse("FROM a\nONBUILD RUN <<E\necho $A\nE\n").instructions[1]
+    assert (trigger.text, trigger.heredocs[0].content) == ("RUN <<E", "echo $A\n")
     with pytest.raises(BuildError, match="line 2: the here-document E has no end"):
         parse("FROM a\nRUN <<E\nx\n")
 
