@@ -17,7 +17,7 @@ import subprocess
 import sys
 import termios
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 TIMEOUT = 60
@@ -29,6 +29,19 @@ class Transcript(NamedTuple):
     code: int
     text: str
     raw: bytes
+
+
+class Awaited(NamedTuple):
+    """A pattern, and what happens once it is shown: Ctrl-C where nothing is given."""
+
+    until: str
+    then: Callable[[], None] | None
+
+    def happen(self, pid: int) -> None:
+        if self.then is None:
+            os.killpg(pid, signal.SIGINT)
+        else:
+            self.then()
 
 
 class Style(NamedTuple):
@@ -91,11 +104,14 @@ def run(
     input: bytes = b"",
     cwd: str | None = None,
     until: str = "",
+    then: Callable[[], None] | None = None,
     more: Mapping[str, str] | None = None,
 ) -> Transcript:
     """Runs ``kubelite ARGS`` in this style; ``input`` is typed, or piped into it. Once the pattern
-    ``until`` is shown, Ctrl-C ends it. ``more`` are further variables of its environment.
+    ``until`` is shown, Ctrl-C ends it, or ``then`` is called. ``more`` are further variables of its
+    environment.
     """
+    awaited = Awaited(until, then)
     environment = {
         name: value
         for name, value in os.environ.items()
@@ -103,8 +119,8 @@ def run(
     }
     environment |= {"KUBELITE_ROOT": root, **style.environment, **(more or {})}
     if style.starts_python:
-        return _in_terminal(args, environment, style.columns, input, cwd, until)
-    return _forked(args, environment, style.columns, input, cwd or os.getcwd(), until)
+        return _in_terminal(args, environment, style.columns, input, cwd, awaited)
+    return _forked(args, environment, style.columns, input, cwd or os.getcwd(), awaited)
 
 
 def _forked(
@@ -113,7 +129,7 @@ def _forked(
     columns: int,
     input: bytes,
     cwd: str,
-    until: str,
+    awaited: Awaited,
 ) -> Transcript:
     ours, theirs = _streams(columns)
     pid = forks().start(args, environment, cwd, theirs)
@@ -123,7 +139,7 @@ def _forked(
     if not columns:
         os.close(ours[0])
     try:
-        shown = _read(ours[1], forks().fileno(), pid, until)
+        shown = _read(ours[1], forks().fileno(), pid, awaited)
         if not select.select([forks()], [], [], TIMEOUT)[0]:
             os.killpg(pid, signal.SIGKILL)
         return _transcript(forks().exit_code(), shown)
@@ -146,12 +162,12 @@ def _terminal(columns: int) -> tuple[int, int]:
     return master, slave
 
 
-def _read(fd: int, ended: int, pid: int, until: str) -> bytes:
+def _read(fd: int, ended: int, pid: int, awaited: Awaited) -> bytes:
     """Everything until the last program has closed its end, or until it has nothing more to say
-    after ``ended`` has become readable. What shows ``until`` gets the signal of Ctrl-C.
+    after ``ended`` has become readable. What is awaited happens once.
     """
     shown = b""
-    awaited = re.compile(until.encode()) if until else None
+    pattern = re.compile(awaited.until.encode()) if awaited.until else None
     deadline = time.monotonic() + TIMEOUT
     while time.monotonic() < deadline:
         has_ended = ended in select.select([fd, ended], [], [], TIMEOUT)[0]
@@ -159,9 +175,9 @@ def _read(fd: int, ended: int, pid: int, until: str) -> bytes:
             with contextlib.suppress(OSError):  # a terminal that the last program has closed
                 if data := os.read(fd, 1 << 16):
                     shown += data
-                    if awaited and awaited.search(shown):
-                        awaited = None
-                        os.killpg(pid, signal.SIGINT)
+                    if pattern and pattern.search(shown):
+                        pattern = None
+                        awaited.happen(pid)
                     continue
             break
         if has_ended:
@@ -179,7 +195,7 @@ def _in_terminal(
     columns: int,
     input: bytes,
     cwd: str | None,
-    until: str,
+    awaited: Awaited,
 ) -> Transcript:
     master, slave = _terminal(columns)
     process = subprocess.Popen(
@@ -195,7 +211,7 @@ def _in_terminal(
     os.write(master, input)
     ended = os.pidfd_open(process.pid)
     try:
-        shown = _read(master, ended, process.pid, until)
+        shown = _read(master, ended, process.pid, awaited)
         return _transcript(process.wait(TIMEOUT), shown)
     finally:
         if process.poll() is None:

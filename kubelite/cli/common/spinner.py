@@ -15,6 +15,18 @@ if TYPE_CHECKING:
 _DELAY_SECONDS = 1.0
 _INTERVAL_SECONDS = 0.2
 _FRAMES = "|/-\\"
+_CUT = "..."
+
+
+def fitted(reason: str, room: int) -> str:
+    """A reason in so many columns: what is behind the last colon stays, the rest gives way."""
+    if len(reason) <= room:
+        return reason
+    what, colon, news = reason.rpartition(": ")
+    left = room - len(colon + news)
+    if colon and left > len(_CUT):
+        return what[: left - len(_CUT)] + _CUT + colon + news
+    return (news if colon else reason)[: max(room, 0)]
 
 
 class Spinner:
@@ -56,7 +68,9 @@ class Spinner:
         turn = 0
         while not self._ended.wait(_INTERVAL_SECONDS if turn else _DELAY_SECONDS):
             seconds = time.monotonic() - self._began
-            line = f"{_FRAMES[turn % len(_FRAMES)]} {self._reason} ({seconds:.0f} s)"
+            mark, since = _FRAMES[turn % len(_FRAMES)], f"({seconds:.0f} s)"
+            room = self._columns - len(f"{mark}  {since} ")
+            line = f"{mark} {fitted(self._reason, room)} {since}"
             with self._drawing:
                 if self._ended.is_set():
                     return

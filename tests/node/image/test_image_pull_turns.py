@@ -25,6 +25,7 @@ from kubelite.node.image.source import ImageSource
 from kubelite.node.image.store import ImageStore
 from kubelite.node.kubelet.act.images import ImagePulls, NamedImage
 from kubelite.node.runtime.home import Home
+from tests.cli import terminal
 from tests.e2e.world import eventually
 from tests.node.image.conftest import Build
 from tests.node.image.registry import Proxy, Registry, slowly
@@ -150,6 +151,47 @@ def test_a_pull_tells_how_far_it_is(home: Home, proxy: Proxy, push: Any) -> None
     assert shown[0] == (name, "")
     sentence = rf'Pulling image "{name}": \d\d?% \([\d.]+ kB of 3\.1\d MB, [\d.]+ kB/s\)'
     assert re.fullmatch(sentence, shown[1][1]), shown
+
+
+@pytest.mark.parametrize("style", ["80 columns", "40 columns"])
+def test_a_terminal_shows_how_far_a_long_pull_is(
+    style: str, home: Home, proxy: Proxy, push: Any
+) -> None:
+    """Whatever the width, the bytes and the rate are seen, on one line that is gone in the end."""
+    goes_on = threading.Event()
+    proxy.disturb = slowly(goes_on, SIZE, 0.02, PATIENCE)
+    name = f"{proxy.host}/{push('a-repository-with-a-name-that-is-quite-long')}"
+    news = r"[\d.]+ [kM]B of 3\.1\d MB, [\d.]+ [kM]?B/s \(\d+ s\)"
+    try:
+        pulled = terminal.run(
+            terminal.STYLES[style], ["image", "pull", name], root=home.root, until=news,
+            then=goes_on.set,
+        )  # fmt: skip
+    finally:
+        goes_on.set()
+    *drawn, end = pulled.text.split("\r\x1b[K")
+    columns = terminal.STYLES[style].columns
+    assert any(re.search(news, line) for line in drawn)
+    assert all(len(line) < columns and "\n" not in line for line in drawn)
+    assert end.startswith(f"pulled {name} ") and pulled.code == 0
+
+
+def test_ctrl_c_ends_a_pull_on_a_terminal_and_its_bytes_stay(
+    home: Home, proxy: Proxy, push: Any
+) -> None:
+    ended = threading.Event()
+    proxy.disturb = slowly(ended, SIZE, 0.02, PATIENCE)
+    name = f"{proxy.host}/{push('given-up')}"
+    style = terminal.STYLES["80 columns"]
+    try:
+        given_up = terminal.run(style, ["image", "pull", name], root=home.root, until=r"MB of")
+    finally:
+        ended.set()
+    assert given_up.code == 130 and given_up.text.rpartition("\r\x1b[K")[2] == ""
+    proxy.requests.clear()
+    proxy.disturb = lambda handler, path, body: False
+    assert terminal.run(style, ["image", "pull", name], root=home.root).code == 0
+    assert any(ranged for _, ranged in proxy.requests)
 
 
 def test_a_pull_that_nobody_wants_any_more_ends_and_its_bytes_stay(
