@@ -57,6 +57,13 @@ def _other_kind(version: str, kind: str, value: Object) -> Problem:
         message = f"{kind} needs a cluster"
         hint = "`kubelite up` starts one, and `kubectl apply -f` takes the whole file"
         return Problem(("kind",), message, codes.NEEDS_CLUSTER, hint)
+    group = version.rpartition("/")[0]
+    if "." in group and group not in {known.group for known in kinds.KINDS}:
+        message = (
+            f"{kind} needs a cluster that has its definition: {group} is not of Kubernetes itself"
+        )
+        hint = "`kubelite up` starts one; apply the CustomResourceDefinition of the kind first"
+        return Problem(("kind",), message, codes.NEEDS_CLUSTER, hint)
     versions = [known.api_version for known in kinds.KINDS if known.kind == kind]
     if versions:
         message = f'{version} has no kind "{kind}"'

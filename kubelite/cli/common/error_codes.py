@@ -108,8 +108,7 @@ CODES: dict[str, Code] = {
     ),
     UNSUPPORTED_KIND: Code(
         "unknown kind",
-        "The kind is none of Kubernetes' own, or of another version than the manifest says. Custom"
-        " kinds need an API server that knows their definition.",
+        "The group is one of Kubernetes' own, but has no such kind in this version.",
         "Correct the kind, or use --lenient to run the pods of the file without it.",
     ),
     NEEDS_CLUSTER: Code(
@@ -117,7 +116,7 @@ CODES: dict[str, Code] = {
         "`kubelite pod` runs Pods, the pods of Deployments, ReplicaSets, ReplicationControllers,"
         " StatefulSets, DaemonSets, Jobs and CronJobs, and holds the ConfigMaps, Secrets and"
         " PersistentVolumeClaims that they refer to. Other kinds need an API server and"
-        " controllers. Pods that stand beside them run.",
+        " controllers, and custom ones their definition. Pods that stand beside them run.",
         "`kubelite up` starts a cluster on this machine; `kubectl apply -f` takes the whole file.",
     ),
     UNSUPPORTED_FIELD: Code(
