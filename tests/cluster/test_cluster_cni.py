@@ -86,7 +86,7 @@ def test_services_names_policies_and_failures_of_plug_ins(tmp_path: Path, site: 
         assert site.left() == []
         cluster.kl("down")
         assert route_localnet(site) == "0\n"
-        site.close()
+        site.remove_bridge()
 
 
 def route_localnet(site: Site) -> str:

@@ -119,9 +119,10 @@ def test_a_check_says_what_has_changed(site: Site, pod: Pod) -> None:
 
 
 def test_what_was_made_on_the_host_goes_though_the_namespace_has_gone(site: Site, pod: Pod) -> None:
-    site.configure(PORTMAP)
-    pod.add(WEB)
-    assert any("MASQUERADE" in rule for rule in site.rules())
+    site.configure(PORTMAP, subnets=["fd00:88::/64"])
+    assert pod.add(WEB).of_pod == ("10.88.7.2", "fd00:88::2")
+    for address in ("10.88.7.2/32", "fd00:88::2/128"):
+        assert any(f"POSTROUTING -s {address}" in rule for rule in site.rules())
     pod.end()
     pod.connection.delete("")
     assert site.left() == []

@@ -55,6 +55,8 @@ def test_pods_have_the_addresses_and_host_ports_that_plug_ins_give(
         assert fetched("http://10.88.7.2:8000/") == "page-a"
         assert from_pod(world, "b", "http://10.88.7.2:8000/", "c") == "page-a"
         assert from_pod(world, "b", "http://192.0.2.1:8088/", "c") == "page-a"
+        second = world.up(with_port(server("c", "page-c", 8000), 8088), check=False)
+        assert "hostPort 8088/TCP is already taken by pod default/a" in second.stderr
         shown = world.inspect("a")["sandbox"]
         assert (shown["address"], shown["bridge"]) == ("10.88.7.2", None)
         world.down("a")
@@ -122,6 +124,37 @@ def test_a_pod_of_an_agent_waits_for_its_network_and_says_why(world: World, site
         )
 
     eventually(said, "an event says why the pod has no network", 30)
+
+
+def test_a_network_that_cannot_be_undone_is_an_event_and_fails_the_command(
+    world: World, site: Site
+) -> None:
+    stuck = site.bin / "stuck"
+    site.plugin(
+        "stubborn",
+        f"[ $CNI_COMMAND = DEL ] && [ -e {stuck} ] && {{ echo '"
+        '{"code": 101, "msg": "busy"}\'; exit 1; }; '
+        'sed "s/.*\\"prevResult\\"://; s/}$//"',
+    )
+    site.configure({"type": "stubborn"})
+    world.up(pod(SLEEP, spec={"restartPolicy": "Always"}))
+    stuck.touch()
+    kill(world.inspect("p")["sandbox"]["pause"])
+    reason = "CNI plug-in stubborn of network tests has failed to DEL: busy (code 101)"
+
+    def told() -> bool:
+        return any(
+            event["reason"] == "FailedKillPod" and reason in event["message"]
+            for event in world.inspect("p")["events"]
+        )
+
+    eventually(told, "an event says why the sandbox is not removed", 30)
+    failed = world.kl("pod", "down", "p", "--grace-period", "0", check=False)
+    assert (failed.returncode, reason in failed.stderr) == (1, True)
+    assert "cni.json to give up what the plug-in holds" in failed.stderr
+    stuck.unlink()
+    world.down("p")
+    assert site.left() == []
 
 
 def test_an_agent_that_starts_collects_garbage_and_checks_the_pods(

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.testing.uplink import FORWARDING
+from tests.testing.uplink import FORWARDING, FORWARDING6
 
 BIN = "/usr/lib/cni"
 
@@ -20,8 +21,10 @@ class Site:
     ) -> None:
         self.conf, self.leases, self.bin = folder / "net.d", folder / "leases", folder / "bin"
         self.bridge, self.subnet = bridge, subnet
-        self._forwarding = FORWARDING.read_text()
-        FORWARDING.write_text("1")  # as the plug-in bridge does
+        # The plug-in bridge turns it on, and nobody off again.
+        self._forwarding = {path: path.read_text() for path in (FORWARDING, FORWARDING6)}
+        for path in self._forwarding:
+            path.write_text("1")
         self.conf.mkdir(parents=True)
         self.bin.mkdir()
 
@@ -30,8 +33,14 @@ class Site:
         """The value of --cni-bin-dir: the test's own plug-ins before Debian's."""
         return f"{self.bin}:{BIN}"
 
-    def configure(self, *after: dict[str, Any], version: str = "1.0.0", **fields: Any) -> None:
-        """A bridge with host-local addresses, then the plug-ins ``after``."""
+    def configure(
+        self,
+        *after: dict[str, Any],
+        subnets: Sequence[str] = (),
+        version: str = "1.0.0",
+        **fields: Any,
+    ) -> None:
+        """A bridge with host-local addresses, of ``subnets`` too, then the plug-ins ``after``."""
         first = {
             "type": "bridge",
             "bridge": self.bridge,
@@ -41,7 +50,7 @@ class Site:
             "ipam": {
                 "type": "host-local",
                 "dataDir": str(self.leases),
-                "ranges": [[{"subnet": self.subnet}]],
+                "ranges": [[{"subnet": subnet}] for subnet in (self.subnet, *subnets)],
                 "routes": [{"dst": "0.0.0.0/0"}],
             },
         }
@@ -70,14 +79,22 @@ class Site:
 
     def rules(self) -> list[str]:
         """The rules that plug-ins have made for pods; those for all pods are left out."""
-        listed = subprocess.run(["iptables-save"], capture_output=True, text=True, check=True)
-        return [line for line in listed.stdout.splitlines() if 'id: \\"' in line]
+        listed = "".join(
+            subprocess.run([command], capture_output=True, text=True, check=True).stdout
+            for command in ("iptables-save", "ip6tables-save")
+        )
+        return [line for line in listed.splitlines() if 'id: \\"' in line]
 
     def left(self) -> list[str]:
         """Everything that there is of pods."""
         return [*self.leased(), *self.ports(), *self.rules()]
 
-    def close(self) -> None:
-        """Removes what plug-ins leave for the next pod."""
-        FORWARDING.write_text(self._forwarding)
+    def remove_bridge(self) -> None:
+        """Plug-ins leave it for the next pod."""
         subprocess.run(["ip", "link", "delete", self.bridge], capture_output=True)
+
+    def close(self) -> None:
+        """Removes what plug-ins leave on the host."""
+        self.remove_bridge()
+        for path, text in self._forwarding.items():
+            path.write_text(text)

@@ -10,14 +10,12 @@ from kubelite.cli.common.diagnostic import CliError, Diagnostic
 from kubelite.cli.common.engine import open_home
 from kubelite.cli.common.screen import Screen
 from kubelite.cli.controllers.options import LoadBalancerPool, controller_settings
+from kubelite.cli.node.cni_options import CniBinDir, CniConfDir, cni_directories
 from kubelite.cli.node.options import (
-    CniBinDir,
-    CniConfDir,
     IngressPort,
     IngressTlsPort,
     NoIngress,
     Routing,
-    cni_directories,
 )
 from kubelite.node.network.between.ways import RoutingMode
 from kubelite.node.network.cni.directories import DEFAULT_BIN

@@ -8,15 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 from kubelite.cli.common.command import Option, Settings, usage
 from kubelite.cli.common.diagnostic import CliError, Diagnostic
 from kubelite.cli.common.engine import open_home
+from kubelite.cli.node.cni_options import CniBinDir, CniConfDir, cni_directories
 from kubelite.cli.node.options import (
     AllowHostImage,
-    CniBinDir,
-    CniConfDir,
     Labels,
     NodeName,
     Resources,
     Routing,
-    cni_directories,
 )
 from kubelite.cli.node.run import pairs, run_agent
 from kubelite.node.network.between.ways import RoutingMode

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from typing import Annotated
 
 from kubelite.cli.common.command import Option
 from kubelite.node.network.between.ways import RoutingMode
-from kubelite.node.network.cni.directories import Directories
 
 NodeName = Annotated[
     str | None, Option("--node-name", "Name of the node; by default the host name.", "NAME")
@@ -38,19 +36,3 @@ IngressTlsPort = Annotated[
     int,
     Option("--ingress-tls-port", "Port for the HTTPS of Ingresses.", minimum=1, maximum=65535),
 ]
-CniConfDir = Annotated[
-    str | None,
-    Option(
-        "--cni-conf-dir",
-        "Give pods the network that CNI configuration in this directory asks for.",
-        "DIR",
-    ),
-]
-CniBinDir = Annotated[
-    str, Option("--cni-bin-dir", "Where the CNI plug-ins are, with : between.", "DIRS")
-]
-
-
-def cni_directories(conf: str | None, bin: str) -> Directories | None:
-    """The directories of CNI plug-ins; None where pods get kubelite's own network."""
-    return Directories(os.path.abspath(conf), bin) if conf else None

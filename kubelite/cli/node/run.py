@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 from kubelite.cli.common.command import Option, Settings, usage
 from kubelite.cli.common.diagnostic import CliError, Diagnostic
 from kubelite.cli.common.engine import open_home
+from kubelite.cli.node.cni_options import CniBinDir, CniConfDir, cni_directories
 from kubelite.cli.node.options import (
     AllowHostImage,
-    CniBinDir,
-    CniConfDir,
     IngressPort,
     IngressTlsPort,
     Labels,
@@ -19,7 +18,6 @@ from kubelite.cli.node.options import (
     NoIngress,
     Resources,
     Routing,
-    cni_directories,
 )
 from kubelite.node.network.between.ways import RoutingMode
 from kubelite.node.network.cni.directories import DEFAULT_BIN

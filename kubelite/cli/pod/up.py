@@ -20,7 +20,7 @@ from kubelite.cli.common.targets import (
     owned_by,
     owner_of,
 )
-from kubelite.cli.node.options import CniBinDir, CniConfDir, cni_directories
+from kubelite.cli.node.cni_options import CniBinDir, CniConfDir, cni_directories
 from kubelite.node.network.cni.directories import DEFAULT_BIN
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from signal import SIGKILL
 from typing import TYPE_CHECKING, NamedTuple
@@ -76,6 +76,17 @@ START_ERRORS = (
     OSError,
 )
 """What may be wrong with a pod or its node when a part of it is created."""
+
+
+@contextlib.contextmanager
+def announcing_failure(state: PodState) -> Iterator[None]:
+    """A sandbox that cannot be removed for its network's sake gets an event; it is tried again."""
+    try:
+        yield
+    except NetworkError as error:
+        state.event("FailedKillPod", f"error killing pod: {error}", warning=True)
+        state.timeline.flush()
+        raise
 
 
 class Step(NamedTuple):
@@ -302,7 +313,10 @@ class Executor:
         state = self._state
         self.leave_sandbox()
         state.event("SandboxChanged", "Pod sandbox changed, it will be killed and re-created.")
-        with closing(Remover(state.home, state.ledger, self._trace)) as remover:
+        with (
+            announcing_failure(state),
+            closing(Remover(state.home, state.ledger, self._trace)) as remover,
+        ):
             remover.clear_sandbox(state.uid)
         state.refresh()
 

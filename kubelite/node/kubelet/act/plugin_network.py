@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-from kubelite.lib.files import FileLock
+import contextlib
+from collections.abc import Sequence
+
+from kubelite.lib.files import FileLock, names
 from kubelite.node.cgroup.classes import below, class_of
 from kubelite.node.kubelet.act import facts
 from kubelite.node.kubelet.act.pod_context import PodContext
 from kubelite.node.kubelet.decide import container_config
-from kubelite.node.network import resolver
+from kubelite.node.network import ports, resolver, sockets
 from kubelite.node.network.bandwidth import Bandwidth
 from kubelite.node.network.cni import loopback, name_server, plugins, requests
 from kubelite.node.network.cni.attachments import Connection
 from kubelite.node.network.cni.directories import Directories
 from kubelite.node.network.cni.requests import PodFacts
+from kubelite.node.network.errors import NetworkError
+from kubelite.node.network.ports import HostPort
 from kubelite.node.runtime.sandbox import Sandbox
 from kubelite.objects.pod import qos
 
 
 class PluginNetwork:
     """The network that ``directories`` ask for, for the pod of ``context``. Raises NetworkError
-    for an invalid configuration, and for host ports that no plug-in opens.
+    for an invalid configuration, and for host ports that no plug-in opens or somebody has.
     """
 
     def __init__(
@@ -31,6 +36,8 @@ class PluginNetwork:
         self._pod = _pod_facts(context, limits or Bandwidth())
         unserved = requests.refuse_unserved(self._choice.network, self._pod)
         context.warnings += [*self._choice.faults, *unserved]
+        if self._pod.ports:
+            _refuse_taken(context, self._pod.ports)
 
     def connect(self, created: Sandbox) -> None:
         """Runs the plug-ins and puts the pod's addresses into the context and the sandbox's record,
@@ -53,6 +60,20 @@ class PluginNetwork:
         context.node = context.node._replace(
             pod_addresses=record.addresses, address=record.host_address
         )
+
+
+def _refuse_taken(context: PodContext, requested: Sequence[HostPort]) -> None:
+    """No plug-in does: the pod that had the port would get what is meant for this one. Raises
+    PortTaken.
+    """
+    home, held = context.home, []
+    for uid in names(home.pods):
+        with contextlib.suppress(NetworkError):  # a damaged record is that pod's own misfortune
+            other = Connection(home.attachment(uid)).read()
+            if other is not None and uid != context.record.uid:
+                held += [ports.Held(port, f"pod {other.owner}") for port in other.ports]
+    ports.refuse_taken(requested, held)
+    sockets.refuse_bound(port for port in requested if ":" not in port.host_ip)
 
 
 def _pod_facts(context: PodContext, limits: Bandwidth) -> PodFacts:

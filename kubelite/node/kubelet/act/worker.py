@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from kubelite.core.errors import CoreError, ShimGone
 from kubelite.core.protocol import Message, Packet, Process, ProcessState, read_processes
-from kubelite.node.kubelet.act.executor import Executor
+from kubelite.node.kubelet.act.executor import Executor, announcing_failure
 from kubelite.node.kubelet.act.pod_state import PodState
 from kubelite.node.kubelet.act.probe_runner import HookResult, ProbeAndHookRunner
 from kubelite.node.kubelet.decide import actions, restart_policy, status
@@ -251,7 +251,8 @@ class Worker:
         from kubelite.node.runtime.removal import remove_pod
 
         self._leave_sandbox()
-        remove_pod(self.state.home, self.state.ledger, self.state.record, self._trace)
+        with announcing_failure(self.state):
+            remove_pod(self.state.home, self.state.ledger, self.state.record, self._trace)
 
     # -- between locks, or while a command holds it ------------------------------------------------
 

@@ -19,14 +19,18 @@ from kubelite.node.network.cni.directories import Directories
 from kubelite.node.network.cni.requests import ADD, CHECK, DEL, GC, STATUS, PodFacts
 from kubelite.node.network.cni.results import Addresses
 from kubelite.node.network.errors import NetworkError, PluginFailed
+from kubelite.node.network.ports import HostPort
 
 
 class Attachment(msgspec.Struct, kw_only=True):
-    """What is on record of a pod's connection. ``holder`` is the process whose network namespace it
+    """What is on record of the connection of the pod ``owner``, ``namespace/name``, with its host
+    ports. ``holder`` is the process whose network namespace it
     is, and when it was started. ``result`` is that of the last plug-in, None while it is not known.
     """
 
     version: int = 1
+    owner: str
+    ports: tuple[HostPort, ...]
     container_id: str
     holder: tuple[int, int]
     network: Network
@@ -83,6 +87,8 @@ class Connection:
         on record.
         """
         attachment = Attachment(
+            owner=f"{pod.namespace}/{pod.name}",
+            ports=pod.ports,
             container_id=container_id,
             holder=holder,
             network=network,
