@@ -75,7 +75,12 @@ class Authorizer:
         if MASTERS in attributes.user.groups:
             return True, ""
         allowed = policy.allows(attributes) or self._nodes.allows(attributes)
-        return allowed, policy.reason(attributes)
+        return allowed, self._reason(policy, attributes, allowed)
+
+    def _reason(self, policy: Policy, attributes: AuthorizationAttributes, allowed: bool) -> str:
+        """What all authorizers say; a refusal of the nodes' comes first."""
+        refusal = "" if allowed else self._nodes.refusal(attributes)
+        return "\n".join(filter(None, (refusal, policy.reason(attributes))))
 
     def _rules_of(self, user: User, namespace: str) -> list[Rule]:
         """The rules of a user in a namespace, remembered: names differ from request to request,
@@ -91,10 +96,12 @@ class Authorizer:
         return known
 
     def reason(self, attributes: AuthorizationAttributes) -> str:
-        """Why something is allowed or, where a binding leads nowhere, is not; "" where no binding
-        says so.
+        """Why something is allowed or, where a binding leads nowhere or a node has no business with
+        it, is not; "" where nobody says so.
         """
-        return "" if MASTERS in attributes.user.groups else self._policy.reason(attributes)
+        if MASTERS in attributes.user.groups:
+            return ""
+        return self._reason(self._policy, attributes, self.allows(attributes))
 
     def rules(self, user: User, namespace: str) -> list[Rule]:
         """The RBAC rules of a user in a namespace."""

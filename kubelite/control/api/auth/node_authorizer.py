@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from kubelite.control.api.auth import node_refusals
 from kubelite.control.api.auth.rbac import Rule
 from kubelite.control.api.wire.directory_cache import Followers
 from kubelite.control.api.wire.documents import load
@@ -95,10 +96,9 @@ class NodeAuthorizer:
         """Whether a node may do something, as of the last :meth:`refresh`. May be called in a
         thread: it looks at copies of what the loop changes.
         """
-        user = attributes.user
-        if GROUP not in user.groups or not user.name.startswith(USER) or attributes.path:
+        node = _node_of(attributes)
+        if not node:
             return False
-        node = user.name[len(USER) :]
         if attributes.resource in ("nodes", "pods") and attributes.verb in ("list", "watch"):
             is_nodes = attributes.resource == "nodes"
             return node == (attributes.pinned_name if is_nodes else attributes.pinned_node)
@@ -109,6 +109,11 @@ class NodeAuthorizer:
         ):
             return True
         return self._own(node, attributes)
+
+    def refusal(self, attributes: AuthorizationAttributes) -> str:
+        """Why somebody may not do something; "" for whoever is no node."""
+        node = _node_of(attributes)
+        return node_refusals.why(node, attributes) if node else ""
 
     def _own(self, node: str, attributes: AuthorizationAttributes) -> bool:
         place = (attributes.group, attributes.resource, attributes.sub)
@@ -152,6 +157,14 @@ class NodeAuthorizer:
     def _refers_to(self, node: str, reference: tuple[str, str, str]) -> bool:
         pods = tuple(self._pods.values())
         return any(where == node and reference in refers for where, refers in pods)
+
+
+def _node_of(attributes: AuthorizationAttributes) -> str:
+    """The node that asks for a resource; "" for anybody and anything else."""
+    user = attributes.user
+    if GROUP not in user.groups or attributes.path:
+        return ""
+    return user.name[len(USER) :] if user.name.startswith(USER) else ""
 
 
 def granted(pod: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
