@@ -29,7 +29,7 @@ Cells = list[Any]
 GROUP = "admissionregistration.k8s.io"
 _ACTIONS = ("Audit", "Deny", "Warn")
 _NOT_FOUND_ACTIONS = ("Deny", "Allow")
-_REASONS = ("Forbidden", "Invalid", "RequestEntityTooLarge", "Unauthorized")
+_REASONS = ("Forbidden", "Invalid", "RequestEntityTooLarge")
 _REINVOCATION = ("IfNeeded", "Never")
 _PATCHES = {
     "ApplyConfiguration": ("applyConfiguration", types.Type("Object")),
@@ -37,6 +37,7 @@ _PATCHES = {
 }
 _MUTATED = ("*", "CREATE", "UPDATE", "CONNECT")
 _MAX_ANNOTATIONS = 20
+_MAX_VALUE_EXPRESSION = 5 << 10  # bytes
 
 
 def _default_policy(obj: Any) -> None:
@@ -131,34 +132,53 @@ def _check_validating_policy(obj: Object) -> Iterator[Cause]:
     yield from _check_common(spec)
     validations, annotations = spec.get("validations") or [], spec.get("auditAnnotations") or []
     if not validations and not annotations:
-        why = "validations or auditAnnotations must not be empty"
+        why = "validations or auditAnnotations must contain at least one item"
         yield causes.required("spec.validations", why)
         yield causes.required("spec.auditAnnotations", why)
     for index, validation in enumerate(validations):
         yield from _check_validation(validation, f"spec.validations[{index}]", spec)
     if len(annotations) > _MAX_ANNOTATIONS:
-        yield causes.too_many("spec.auditAnnotations", len(annotations), _MAX_ANNOTATIONS)
+        why = f"must not have more than {_MAX_ANNOTATIONS} auditAnnotations"
+        yield causes.invalid("spec.auditAnnotations", annotations, why)
     keys_taken: set[str] = set()
     policy = (obj.get("metadata") or {}).get("name", "")
     for index, annotation in enumerate(annotations):
         path, key = f"spec.auditAnnotations[{index}]", annotation.get("key", "")
-        for problem in names.qualified(f"{policy}/{key}"):
-            yield causes.invalid(f"{path}.key", key, problem)
+        yield from _check_annotation_key(policy, key, f"{path}.key")
+        yield from _check_annotation_value(
+            annotation.get("valueExpression", "").strip(), f"{path}.valueExpression", spec
+        )
         if key in keys_taken:
             yield causes.duplicate(f"{path}.key", key)
         keys_taken.add(key)
-        yield from matching.check_expression(
-            annotation.get("valueExpression", ""),
-            f"{path}.valueExpression",
-            environments.policy(spec),
-            types.STRING,
-            types.NULL,
-            why="valueExpression is not specified",
-        )
+
+
+def _check_annotation_key(policy: str, key: str, path: str) -> Iterator[Cause]:
+    """It stands in the audit log behind the name of its policy."""
+    if not policy:
+        yield causes.invalid(path, key, "requires metadata.name be non-empty")
+        return
+    for problem in names.qualified(f"{policy}/{key}"):
+        yield causes.invalid(path, f"{policy}/{key}", problem)
+
+
+def _check_annotation_value(expression: str, path: str, spec: Object) -> Iterator[Cause]:
+    if len(expression.encode()) > _MAX_VALUE_EXPRESSION:
+        why = f"must not exceed {_MAX_VALUE_EXPRESSION} bytes in length"
+        yield causes.required(path, why)
+        return
+    yield from matching.check_expression(
+        expression,
+        path,
+        environments.policy(spec),
+        types.STRING,
+        types.NULL,
+        why="valueExpression is not specified",
+    )
 
 
 def _check_validation(validation: Object, path: str, spec: Object) -> Iterator[Cause]:
-    expression = validation.get("expression", "").strip()
+    expression = validation.get("expression", "")
     message = validation.get("message", "")
     yield from matching.check_expression(
         expression,
@@ -167,17 +187,16 @@ def _check_validation(validation: Object, path: str, spec: Object) -> Iterator[C
         types.BOOL,
         why="expression is not specified",
     )
-    if template := validation.get("messageExpression", "").strip():
+    template, where = validation.get("messageExpression", ""), f"{path}.messageExpression"
+    if template and not template.strip():
+        yield causes.invalid(where, template, "must be non-empty if specified")
+    elif template:
         known = environments.policy(spec, authorizer=False)
-        where = f"{path}.messageExpression"
         yield from matching.check_expression(template, where, known, types.STRING)
     if message and not message.strip():
         yield causes.invalid(f"{path}.message", message, "message must be non-empty if specified")
     elif "\n" in message.strip():
         yield causes.invalid(f"{path}.message", message, "message must not contain line breaks")
-    elif "\n" in expression and not message:
-        why = "message must be specified if expression contains line breaks"
-        yield causes.required(f"{path}.message", why)
     reason = validation.get("reason")
     if reason is not None and reason not in _REASONS:
         yield causes.unsupported(f"{path}.reason", reason, _REASONS)
@@ -193,7 +212,7 @@ def _check_mutating_policy(obj: Object) -> Iterator[Cause]:
                 yield causes.unsupported(where, operation, _MUTATED)
     mutations = spec.get("mutations") or ()
     if not mutations:
-        yield causes.required("spec.mutations")
+        yield causes.required("spec.mutations", "mutations must contain at least one item")
     for index, mutation in enumerate(mutations):
         yield from _check_mutation(mutation, f"spec.mutations[{index}]", spec)
     again = spec.get("reinvocationPolicy", "")
@@ -224,7 +243,6 @@ def _check_mutation(mutation: Object, path: str, spec: Object) -> Iterator[Cause
                 f"{path}.{field}.expression",
                 environments.policy(spec),
                 wanted,
-                why="expression is not specified",
             )
 
 
@@ -264,7 +282,7 @@ def _check_validating_binding(obj: Object) -> Iterator[Cause]:
     yield from _check_binding(obj)
     path, actions = "spec.validationActions", (obj.get("spec") or {}).get("validationActions") or []
     if not actions:
-        yield causes.required(path)
+        yield causes.required(path, "at least one validation action is required")
     for index, action in enumerate(actions):
         if action not in _ACTIONS:
             yield causes.unsupported(f"{path}[{index}]", action, _ACTIONS)

@@ -260,7 +260,8 @@ def _check_scaling_rules(rules: Object, path: str) -> Iterator[Cause]:
         yield from _check_scaling_policy(scaling_policy, f"{path}.policies[{index}]")
     tolerance = rules.get("tolerance")
     if tolerance is not None and quantity.parse(str(tolerance)).nano < 0:
-        yield causes.invalid(f"{path}.tolerance", tolerance, "must be greater or equal to zero")
+        why = "must be greater than or equal to 0"
+        yield causes.invalid(f"{path}.tolerance", tolerance, why)
 
 
 def _check_scaling_policy(policy: Object, path: str) -> Iterator[Cause]:

@@ -193,6 +193,7 @@ KINDS: dict[tuple[str, str], Rules] = {
         defaults=_default_definition,
         check=_check_definition,
         check_create=crd_validation.check_name,
+        creation_first=True,
         warnings=_definition_warnings,
         warned_once=True,
         may_be_empty=(

@@ -236,10 +236,7 @@ KINDS: dict[tuple[str, str], Rules] = {
         },
         row_conditions=printing.row_conditions,
         values={
-            "core.v1.Toleration": {
-                "operator": ("Equal", "Exists", "Gt", "Lt"),
-                "effect": ("NoExecute", "NoSchedule", "PreferNoSchedule"),
-            },
+            "core.v1.Toleration": {"effect": ("NoExecute", "NoSchedule", "PreferNoSchedule")},
             "core.v1.HostPathVolumeSource": {"type": HOST_PATH_TYPES},
         },
     ),

@@ -74,8 +74,7 @@ def _check_cluster_role(obj: Object) -> Iterator[Cause]:
     for index, selector in enumerate(selectors or ()):
         yield from metadata.selector(selector, f"{path}[{index}]")
         if not metadata.is_selector(selector):
-            why = "invalid label selector."
-            yield causes.invalid(f"{path}[{index}]", selector, why, "meta.v1.LabelSelector")
+            yield causes.invalid(f"{path}[{index}]", None, "invalid label selector.")
 
 
 def _check_binding(obj: Object) -> Iterator[Cause]:

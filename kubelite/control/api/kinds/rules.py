@@ -57,7 +57,7 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     Checking:
 
     - ``check(document)`` yields what is wrong with the contents.
-    - ``check_create(document)`` does so for new objects only.
+    - ``check_create(document)`` does so for new objects only, before that if ``creation_first``.
     - ``check_update(new, old)`` yields what changed and may not; ``changes_first``: before what is
       wrong with the new contents.
     - ``check_subresource``: the same for a write to a subresource.
@@ -112,6 +112,7 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     check_create: Check | None = None
     check_update: CheckUpdate | None = None
     changes_first: bool = False
+    creation_first: bool = False
     check_subresource: Mapping[str, CheckUpdate] = {}
     values: Mapping[str, Mapping[str, tuple[str, ...]]] = {}
     may_be_empty: tuple[str, ...] = ()

@@ -193,11 +193,11 @@ def check_volume_spec(spec: Object, path: str, *, inline: bool = False) -> Itera
     """The specification of a PersistentVolume; an ``inline`` one stands in a VolumeAttachment."""
     if inline:
         yield from _check_inline(spec, path)
-    else:
+    elif not spec.get("accessModes"):
+        yield causes.required(f"{path}.accessModes")
+    if not inline:
         yield from _check_capacity(spec, path)
     yield from _check_access_modes(spec, path)
-    if not inline and not spec.get("accessModes"):
-        yield causes.required(f"{path}.accessModes")
     policy = spec.get("persistentVolumeReclaimPolicy")
     if policy and policy not in _RECLAIM_POLICIES:
         where = f"{path}.persistentVolumeReclaimPolicy"
@@ -231,7 +231,7 @@ def _check_capacity(spec: Object, path: str) -> Iterator[Cause]:
     if not capacity:
         yield causes.required(f"{path}.capacity")
     if set(capacity) != {"storage"}:
-        yield causes.unsupported(f"{path}.capacity", capacity, ("storage",))
+        yield causes.unsupported(f"{path}.capacity", capacity or None, ("storage",))
     for name, amount in capacity.items():
         yield from _check_positive(amount, f"{path}.capacity[{name}]")
 
@@ -430,7 +430,7 @@ def _check_csi_driver(obj: Object) -> Iterator[Cause]:
         why = "must be greater than or equal to 10 seconds"
         yield causes.invalid("spec.nodeAllocatableUpdatePeriodSeconds", period, why)
     if spec.get("serviceAccountTokenInSecrets") is not None and not spec.get("tokenRequests"):
-        why = "must not be set when tokenRequests is empty"
+        why = "serviceAccountTokenInSecrets is set but no tokenRequests are specified"
         yield causes.invalid(
             "spec.serviceAccountTokenInSecrets", spec["serviceAccountTokenInSecrets"], why
         )

@@ -68,13 +68,13 @@ _ROOT_FIELDS = frozenset(
     )
 )
 _COLUMN_FORMATS = (
-    "int32",
-    "int64",
-    "float",
-    "double",
     "byte",
     "date",
     "date-time",
+    "double",
+    "float",
+    "int32",
+    "int64",
     "password",
 )
 _RECOGNIZED = frozenset(
@@ -139,7 +139,7 @@ def check_stored_versions(crd: Object) -> Iterator[Cause]:
     names_of = {version.get("name") for version in (crd.get("spec") or {}).get("versions") or ()}
     stored = (crd.get("status") or {}).get("storedVersions") or []
     if not stored:
-        yield causes.invalid(path, stored, "must have at least one stored version")
+        yield causes.invalid(path, None, "must have at least one stored version")
     for index, version in enumerate(stored):
         if version not in names_of:
             yield causes.invalid(f"{path}[{index}]", version, "must appear in spec.versions")
@@ -266,7 +266,10 @@ def _selectable(fields: list[Object], schema: Object | None, path: str) -> Itera
             why = "must not point to fields in metadata"
             yield causes.invalid(where, text, why)
         elif _type_at(schema, text) not in _SELECTABLE_TYPES:
-            why = "must point to a field of type string, boolean or integer"
+            why = (
+                "must point to a field of type string, boolean or integer. Enum string fields and "
+                "strings with formats are allowed."
+            )
             yield causes.invalid(where, text, why)
 
 

@@ -38,10 +38,9 @@ def validate_create(res: Resource, obj: Object) -> list[Cause]:
     problems = [*metadata.check_create(res, obj)]
     if res.crd is not None:
         return [*problems, *_custom(res, obj, None, problems)]
-    problems += _contents(res, obj)
-    if (check := rules_of(res).check_create) is not None:
-        problems += check(obj)
-    return problems
+    rules, contents = rules_of(res), list(_contents(res, obj))
+    fresh = list(rules.check_create(obj)) if rules.check_create is not None else []
+    return [*problems, *(fresh + contents if rules.creation_first else contents + fresh)]
 
 
 def validate_update(res: Resource, sub: str, new: Object, old: Object) -> list[Cause]:

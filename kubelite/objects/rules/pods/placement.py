@@ -195,7 +195,8 @@ def _tolerated_value(operator: str, value: str, path: Path) -> Iterator[Cause]:
         if value:
             yield invalid(here, value, "value must be empty when `operator` is 'Exists'")
     else:
-        yield not_supported(here, operator, ("Equal", "Exists"))
+        compares = ("Lt", "Gt") if operator in ("Gt", "Lt") else ()
+        yield not_supported(here, operator, ("Equal", "Exists", *compares))
 
 
 def _spread(constraints: Sequence[Object], path: Path) -> Iterator[Cause]:

@@ -63,3 +63,46 @@ def test_the_limits_of_a_limit_range_are_named_in_words():
         'spec.limits[0].defaultRequest[cpu]: Invalid value: "2": '
         "default request value 2 is greater than default limit value 1"
     ]
+
+
+def policy(**spec):
+    rule = {"apiGroups": ["*"], "apiVersions": ["*"], "operations": ["*"], "resources": ["*"]}
+    whole = {
+        "failurePolicy": "Fail",
+        "matchConstraints": {"matchPolicy": "Exact", "resourceRules": [rule]},
+        "validations": [{"expression": "true"}],
+        **spec,
+    }
+    return {"metadata": {"name": "p"}, "spec": whole}
+
+
+@pytest.mark.parametrize(
+    ("spec", "said"),
+    [
+        ({"validations": [{"expression": "1 ==\n 1"}]}, []),
+        ({"validations": [{"expression": "true", "reason": "Unauthorized"}]},
+         ['spec.validations[0].reason: Unsupported value: "Unauthorized": '
+          'supported values: "Forbidden", "Invalid", "RequestEntityTooLarge"']),
+        ({"validations": [{"expression": "true", "messageExpression": " "}]},
+         ['spec.validations[0].messageExpression: Invalid value: " ": '
+          "must be non-empty if specified"]),
+        ({"auditAnnotations": [{"key": "a", "valueExpression": f"'{'x' * 5200}'"}]},
+         ["spec.auditAnnotations[0].valueExpression: Required value: "
+          "must not exceed 5120 bytes in length"]),
+        ({"validations": []},
+         [f"spec.{field}: Required value: validations or auditAnnotations must contain at least "
+          "one item" for field in ("validations", "auditAnnotations")]),
+    ],
+)  # fmt: skip
+def test_a_validating_policy(spec, said):
+    group = "admissionregistration.k8s.io"
+    assert refusals(group, "ValidatingAdmissionPolicy", policy(**spec)) == said
+
+
+def test_an_audit_annotation_is_named_with_its_policy():
+    document = policy(auditAnnotations=[{"key": "a b", "valueExpression": "'x'"}])
+    group, kind = "admissionregistration.k8s.io", "ValidatingAdmissionPolicy"
+    (said,) = refusals(group, kind, document)
+    assert said.startswith('spec.auditAnnotations[0].key: Invalid value: "p/a b": name part must')
+    (said,) = refusals(group, kind, {**document, "metadata": {}})
+    assert said.endswith('Invalid value: "a b": requires metadata.name be non-empty')
