@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -12,14 +13,17 @@ from kubelite.client.informers import Informers
 from kubelite.client.resources import NODES
 from kubelite.core.errors import NativeError
 from kubelite.node.network import names
+from kubelite.node.network.between.messages import ROUTE_PROTOCOL
 from kubelite.node.network.between.ways import ClusterNodes, Peer, RoutingMode
 from kubelite.node.network.errors import NetworkError
 from kubelite.node.network.families import IPV4
-from kubelite.node.network.netlink import RemovalWatch, watch_interfaces, watch_tables
+from kubelite.node.network.netlink import RemovalWatch, RouteWatch, watch_interfaces, watch_tables
 from kubelite.node.network.pod import PodNetwork
 from kubelite.objects.facts import pod_ranges
 
 RETRY_SECONDS = 5.0
+SETTLE_SECONDS = 0.2
+"""How long a change of routes may take until its meaning for ours is looked at."""
 
 _log = logging.getLogger("kubelite.network")
 
@@ -45,7 +49,7 @@ class NodeRoutes:
         self._range = ""
         self._applied: ClusterNodes | None = None
         self._problems: list[str] = []
-        self._watches: list[RemovalWatch] = []
+        self._watches: list[RemovalWatch | RouteWatch] = []
 
     async def start(self, range: str) -> None:
         """Takes the range that the cluster has assigned; returns when the nodes that there are can
@@ -54,25 +58,21 @@ class NodeRoutes:
         self._range = range
         await self._informers.wait_synced()
         self._nodes.add_handler(lambda old, new: self._changed.set())
-        for watch in (watch_tables(), watch_interfaces()):
-            self._watches.append(watch)
-            asyncio.get_running_loop().add_reader(watch.fileno(), self._removed, watch)
-        if not await self._apply():
-            self._changed.set()
+        self._watch_kernel()
+        await self._apply()
 
     async def run(self) -> None:
         """Follows the cluster until cancelled. What fails is tried again."""
         while True:
-            await self._changed.wait()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(RETRY_SECONDS if self._applied is None else None):
+                    await self._changed.wait()
             self._changed.clear()
             try:
-                is_complete = await self._apply()
+                await self._apply()
             except (NetworkError, NativeError, OSError) as error:
                 _log.warning("ways to other nodes cannot be changed: %s", error)
-                self._applied, is_complete = None, False
-            if not is_complete:
-                await asyncio.sleep(RETRY_SECONDS)
-                self._changed.set()
+                self._applied = None
 
     async def close(self) -> None:
         """Ways that there are stay."""
@@ -81,18 +81,35 @@ class NodeRoutes:
             watch.close()
         await self._informers.close()
 
+    def _watch_kernel(self) -> None:
+        """From here on, what others remove is made again, and what their routes mean is followed:
+        an uplink that was down has lost ours.
+        """
+        loop, routes = asyncio.get_running_loop(), RouteWatch(ROUTE_PROTOCOL)
+        loop.add_reader(routes.fileno(), self._routes_changed, routes)
+        self._watches.append(routes)
+        for watch in (watch_tables(), watch_interfaces()):
+            loop.add_reader(watch.fileno(), self._removed, watch)
+            self._watches.append(watch)
+
+    def _routes_changed(self, watch: RouteWatch) -> None:
+        if watch.has_changed():
+            asyncio.get_running_loop().call_later(SETTLE_SECONDS, self._look_again)
+
+    def _look_again(self) -> None:
+        self._applied = None
+        self._changed.set()
+
     def _removed(self, watch: RemovalWatch) -> None:
         """Somebody has removed the VXLAN interface or its table: they are made again."""
         key = self._pod_network.key
         if watch.removed() & {names.tunnel(key), names.tunnel_table(key), "*"}:
-            self._applied = None
-            self._changed.set()
+            self._look_again()
 
-    async def _apply(self) -> bool:
-        """Makes the ways to the nodes that there are; False where one of them has none."""
+    async def _apply(self) -> None:
         nodes = self._cluster_nodes()
         if nodes == self._applied:
-            return True
+            return
         self._applied = nodes
         problems = await asyncio.to_thread(self._pod_network.join, nodes)
         for problem in problems:
@@ -100,8 +117,7 @@ class NodeRoutes:
                 _log.warning("%s", problem)
         self._problems = problems
         if problems:
-            self._applied = None
-        return not problems
+            self._applied = None  # it is tried again
 
     def _cluster_nodes(self) -> ClusterNodes:
         """What the cluster says now. Without a range of its own the node has no end of a VXLAN."""

@@ -61,11 +61,11 @@ kind: Service
 metadata: {name: web}
 spec: {selector: {app: web}, ports: [{port: 80, targetPort: 8080}]}
 """
-CALL = (
-    "import sys, urllib.request as u; "
-    "print(u.urlopen(sys.argv[1], timeout=5).read().decode(), "
-    "end='')"
-)
+CALL = """
+import sys, urllib.request
+for _ in range(int(sys.argv[2])):
+    print(urllib.request.urlopen(sys.argv[1], timeout=5).read().decode(), end="")
+"""
 
 DUAL_STACK = """
 apiVersion: networking.k8s.io/v1
@@ -251,15 +251,18 @@ def test_pods_of_two_machines_reach_each_other(machines):
     found = pods(cluster)
     ranges = {n["metadata"]["name"]: n["spec"]["podCIDR"] for n in cluster.get("nodes")["items"]}
     assert ranges["first"] != ranges["second"]
-    assert ranges["second"] in machines.first.ip("route")
+    machines.first.ip("link", "set", "eth0", "down")
+    assert ranges["second"] not in machines.first.ip("route")
+    machines.first.ip("link", "set", "eth0", "up")
+    machines.first.ip("route", "add", "default", "via", SECOND)
+    eventually(lambda: ranges["second"] in machines.first.ip("route"))
     for here, there in (("first", "second"), ("second", "first")):
         name, address = found[here]["metadata"]["name"], found[there]["status"]["podIP"]
         assert address.rpartition(".")[0] == ranges[there].rpartition(".")[0]
-        call = ["exec", name, "--", "python3", "-c", CALL, f"http://{address}:8080/"]
-        assert cluster.kubectl(*call).stdout.strip() == found[there]["metadata"]["name"]
-        answers = {
-            cluster.kubectl(*call[:-1], "http://web.default/").stdout.strip() for _ in range(20)
-        }
+        call = ["exec", name, "--", "python3", "-c", CALL]
+        answer = cluster.kubectl(*call, f"http://{address}:8080/", "1").stdout.strip()
+        assert answer == found[there]["metadata"]["name"]
+        answers = set(cluster.kubectl(*call, "http://web.default/", "20").stdout.split())
         assert answers == {pod["metadata"]["name"] for pod in found.values()}
     log = cluster.kubectl("logs", found["second"]["metadata"]["name"]).stdout
     assert found["first"]["status"]["podIP"] in log  # not the node's address

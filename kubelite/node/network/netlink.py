@@ -1,4 +1,4 @@
-"""Messages of netlink: requests, and what the kernel tells of tables and interfaces that went.
+"""Messages of netlink: requests, and what the kernel tells of tables, interfaces and routes.
 
 Formats are those of ``linux/netlink.h``, ``linux/rtnetlink.h``, ``linux/netfilter/nf_tables.h`` and
 ``asm-generic/socket.h``.
@@ -17,6 +17,8 @@ NETFILTER = 12
 """The netlink protocol of nftables and connection tracking."""
 NESTED = 0x8000
 _TYPE_MASK = 0x3FFF
+_NEW_ROUTE, _DELETED_ROUTE, _MAIN_TABLE = 24, 25, 254
+_LOST = 0
 _SO_RCVBUFFORCE = 33
 _REQUEST, _ACK, _ERROR = 0x1, 0x4, 2
 _SOL_NETLINK, _CAP_ACK, _EXT_ACK = 270, 10, 11
@@ -72,13 +74,12 @@ class RouteSocket:
         self._socket.close()
 
 
-class RemovalWatch:
-    """Tells which objects are removed in the network namespace it was opened in: those that
-    messages of ``kind`` to a multicast ``group`` name behind a family header of ``header`` bytes.
+class _Watch:
+    """Gets what the kernel tells a multicast ``group`` in the network namespace it was opened
+    in.
     """
 
-    def __init__(self, protocol: int, group: int, kind: int, header: int, name: int) -> None:
-        self._kind, self._header, self._name = kind, header, name
+    def __init__(self, protocol: int, group: int) -> None:
         self._socket = socket.socket(
             socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_NONBLOCK, protocol
         )
@@ -90,27 +91,65 @@ class RemovalWatch:
         """The descriptor to poll."""
         return self._socket.fileno()
 
-    def removed(self) -> set[str]:
-        """The names of what was removed since the last call; ``*`` when messages were lost."""
-        names: set[str] = set()
+    def _messages(self) -> Iterator[tuple[int, bytes]]:
+        """Types and contents of those that have come; one of type 0 where some were lost."""
         while True:
             try:
                 data = self._socket.recv(_BUFFER)
             except BlockingIOError:
-                return names
+                return
             except OSError as error:
                 if error.errno != errno.ENOBUFS:
                     raise
-                names.add("*")
+                yield _LOST, b""
                 continue
-            for kind, payload in messages(data):
-                if kind == self._kind:
-                    name = attributes(payload[self._header :]).get(self._name, b"")
-                    names.add(name.rstrip(b"\0").decode("utf-8", "replace"))
+            yield from messages(data)
 
     def close(self) -> None:
         """Stops watching."""
         self._socket.close()
+
+
+class RemovalWatch(_Watch):
+    """Tells which objects are removed: those that messages of ``kind`` name behind a family header
+    of ``header`` bytes.
+    """
+
+    def __init__(self, protocol: int, group: int, kind: int, header: int, name: int) -> None:
+        super().__init__(protocol, group)
+        self._kind, self._header, self._name = kind, header, name
+
+    def removed(self) -> set[str]:
+        """The names of what was removed since the last call; ``*`` when messages were lost."""
+        names: set[str] = set()
+        for kind, payload in self._messages():
+            if kind == _LOST:
+                names.add("*")
+            elif kind == self._kind:
+                name = attributes(payload[self._header :]).get(self._name, b"")
+                names.add(name.rstrip(b"\0").decode("utf-8", "replace"))
+        return names
+
+
+class RouteWatch(_Watch):
+    """Tells whether IPv4 routes of the main table change, but for new ones of our own
+    ``protocol``: RTNLGRP_IPV4_ROUTE, ``struct rtmsg``.
+    """
+
+    def __init__(self, protocol: int) -> None:
+        super().__init__(socket.NETLINK_ROUTE, 7)
+        self._protocol = protocol
+
+    def has_changed(self) -> bool:
+        """Since the last call."""
+        concerns = [self._concerns(*message) for message in self._messages()]
+        return True in concerns
+
+    def _concerns(self, kind: int, payload: bytes) -> bool:
+        if kind not in (_NEW_ROUTE, _DELETED_ROUTE):
+            return kind == _LOST
+        table, protocol = payload[4:6]
+        return table == _MAIN_TABLE and (kind == _DELETED_ROUTE or protocol != self._protocol)
 
 
 def watch_tables() -> RemovalWatch:

@@ -59,3 +59,11 @@ def test_the_vxlan_fits_into_the_smallest_of_the_links_that_it_uses() -> None:
     assert ways.outward(chosen.values(), ROUTES) == {"eth0"}
     expected = Tunnel(vni=7, local="192.0.2.1", address="10.208.1.1", mtu=1370)
     assert ways.tunnel(nodes, [9000, 1420]) == expected
+
+
+def test_without_any_route_to_a_node_there_is_no_way() -> None:
+    nodes = ClusterNodes("10.208.1.0/24", "192.0.2.1", {RANGE: Peer("far", "203.0.113.9")})
+    assert ways.choose(nodes, ROUTES[1:]) == (
+        {},
+        [f"no way to the pods {RANGE} of node far (203.0.113.9): this machine has no route to it"],
+    )

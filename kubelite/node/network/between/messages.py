@@ -29,7 +29,7 @@ _ADDRESS_GENERATION, _NO_ADDRESS = 8, 1
 _LOCAL, _NO_DETECTION = 2, 0x02
 _DESTINATION, _OUTPUT, _GATEWAY = 1, 4, 5
 _MAIN_TABLE, _UNIVERSE, _NOWHERE, _UNICAST, _ON_LINK = 254, 0, 255, 1, 4
-_PROTOCOL = 107
+ROUTE_PROTOCOL = 107
 """Marks the routes as ours in ``ip route``; numbers above 100 are free (rtnetlink.h)."""
 _NEIGHBOUR_ADDRESS, _NEIGHBOUR_LINK_ADDRESS = 1, 2
 _PERMANENT, _NO_ARP, _SELF = 0x80, 0x40, 0x02
@@ -158,7 +158,7 @@ def _new_route(index: int, network: bytes, gateway: bytes, flags: int = 0) -> Me
 def _route(network: bytes, scope: int, kind: int, flags: int) -> bytes:
     family = _family(network)
     length = PREFIX if family == socket.AF_INET else IPV6_PREFIX
-    head = _ROUTE.pack(family, length, 0, 0, _MAIN_TABLE, _PROTOCOL, scope, kind, flags)
+    head = _ROUTE.pack(family, length, 0, 0, _MAIN_TABLE, ROUTE_PROTOCOL, scope, kind, flags)
     return head + _attribute(_DESTINATION, network)
 
 

@@ -80,7 +80,12 @@ def choose(nodes: ClusterNodes, routes: Iterable[Route]) -> tuple[dict[str, Way]
     """The way to each range, and a sentence for each node that no allowed way leads to."""
     ways, problems, known = {}, [], list(routes)
     for pod_range, peer in nodes.peers.items():
-        link = _shared_link(peer.address, known)
+        route = ipam.route_to(ipam.number(peer.address), known)
+        if route is None:
+            sentence = f"no way to the pods {pod_range} of node {peer.name} ({peer.address})"
+            problems.append(f"{sentence}: this machine has no route to it")
+            continue
+        link = _shared_link(route)
         if nodes.mode is RoutingMode.vxlan or (nodes.mode is RoutingMode.auto and not link):
             ways[pod_range] = Way(node=peer.name, address=peer.address)
         elif link:
@@ -95,12 +100,11 @@ def choose(nodes: ClusterNodes, routes: Iterable[Route]) -> tuple[dict[str, Way]
     return ways, problems
 
 
-def _shared_link(address: str, routes: Iterable[Route]) -> str:
-    """The interface on whose link an address lies; "" where a router leads there. What a default
-    route sends into an interface without a gateway may be anywhere.
+def _shared_link(route: Route) -> str:
+    """The interface on whose link what a route leads to lies; "" where a router is between. What a
+    default route sends into an interface without a gateway may be anywhere.
     """
-    route = ipam.route_to(ipam.number(address), routes)
-    return route.interface if route is not None and route.mask and not route.gateway else ""
+    return route.interface if route.mask and not route.gateway else ""
 
 
 def outward(ways: Iterable[Way], routes: Iterable[Route]) -> set[str]:
