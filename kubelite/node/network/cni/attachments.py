@@ -24,8 +24,8 @@ from kubelite.node.network.ports import HostPort
 
 class Attachment(msgspec.Struct, kw_only=True):
     """What is on record of the connection of the pod ``owner``, ``namespace/name``, with its host
-    ports. ``holder`` is the process whose network namespace it
-    is, and when it was started. ``result`` is that of the last plug-in, None while it is not known.
+    ports. ``holder`` is the process whose network namespace it is, and when it was started.
+    ``result`` is that of the last plug-in, None while it is not known.
     """
 
     version: int = 1
