@@ -7,6 +7,7 @@ to the API: registration, pods and their status, the kubelet's server, Services 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
 import os
 import signal
@@ -278,11 +279,9 @@ def _vni(options: NodeOptions) -> int:
     """The identifier of the cluster's VXLAN: the same on every node, and that of another cluster
     only by accident (24 bits, of which 0 means none).
     """
-    from kubelite.up.node_certificates import public_key_hash
-
-    with open(options.authority, "rb") as file:
-        digest = public_key_hash(file.read()).partition(":")[2]
-    return int(digest[:6], 16) or 1
+    with open(options.authority, encoding="ascii") as file:
+        certificate = ssl.PEM_cert_to_DER_cert(file.read())
+    return int.from_bytes(hashlib.sha256(certificate).digest()[:3], "big") or 1
 
 
 def _tls(options: NodeOptions) -> ssl.SSLContext:

@@ -81,9 +81,9 @@ def choose(nodes: ClusterNodes, routes: Iterable[Route]) -> tuple[dict[str, Way]
     ways, problems, known = {}, [], list(routes)
     for pod_range, peer in nodes.peers.items():
         route = ipam.route_to(ipam.number(peer.address), known)
+        no_way = f"no way to the pods {pod_range} of node {peer.name} ({peer.address})"
         if route is None:
-            sentence = f"no way to the pods {pod_range} of node {peer.name} ({peer.address})"
-            problems.append(f"{sentence}: this machine has no route to it")
+            problems.append(f"{no_way}: this machine has no route to it")
             continue
         link = _shared_link(route)
         if nodes.mode is RoutingMode.vxlan or (nodes.mode is RoutingMode.auto and not link):
@@ -93,10 +93,8 @@ def choose(nodes: ClusterNodes, routes: Iterable[Route]) -> tuple[dict[str, Way]
                 node=peer.name, address=peer.address, link=link, link_local=peer.link_local
             )
         else:
-            problems.append(
-                f"no way to the pods {pod_range} of node {peer.name} ({peer.address}): it shares "
-                "no link with this node, and routing mode direct forbids VXLAN"
-            )
+            forbidden = "it shares no link with this node, and routing mode direct forbids VXLAN"
+            problems.append(f"{no_way}: {forbidden}")
     return ways, problems
 
 
