@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 from kubelite.core import native
 
-MODIFIED, MOVED_IN, CREATED, GONE = 0x2, 0x80, 0x100, 0x400 | 0x800
-"""IN_MODIFY and IN_MOVED_TO and IN_CREATE of an entry; IN_DELETE_SELF or IN_MOVE_SELF of the
-directory.
+MODIFIED, MOVED_IN, CREATED, DELETED, GONE = 0x2, 0x80, 0x100, 0x200, 0x400 | 0x800
+"""IN_MODIFY and IN_MOVED_TO and IN_CREATE and IN_DELETE of an entry; IN_DELETE_SELF or
+IN_MOVE_SELF of the directory.
 """
 OVERFLOW = 0x4000
 """Events are lost, of any directory."""

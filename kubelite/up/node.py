@@ -29,6 +29,7 @@ from kubelite.node.kubelet.cluster.configuration import Serving, configuration
 from kubelite.node.kubelet.cluster.local_volumes import LocalVolumes
 from kubelite.node.kubelet.cluster.node_object import NodeDescription
 from kubelite.node.kubelet.cluster.node_pressure import NodePressure
+from kubelite.node.kubelet.cluster.plugins import Plugins
 from kubelite.node.kubelet.cluster.registration import Registration
 from kubelite.node.kubelet.cluster.served_pages import pages
 from kubelite.node.kubelet.cluster.served_pods import ServedPods
@@ -161,7 +162,8 @@ class NodeAgent:
         await pods.start()
         self._started.set_result(pods)
         pressure = NodePressure(self._home, options.name, pods, registration.report)
-        work = [registration.run(), network.run(), volumes.run(), pressure.run()]
+        plugins = Plugins(self._home, client, options.name, lambda: registration.uid)
+        work = [registration.run(), network.run(), volumes.run(), pressure.run(), plugins.run()]
         work += [routes.run()] if routes is not None else []
         work += [certificate.run() for certificate in certificates]
         if options.ingress_access is not None and options.ingress_ports is not None:

@@ -20,7 +20,7 @@ ALLOWED = {
     "control.api.schema.ownership_shape": "names of the schema table",
     "control.api.patching.strategic": "names of the schema table",
     "control.api.strategy.required": "names of the schema table",
-    "control.api.wire.protobuf_encoding": "names of the schema table",
+    "objects.facts.protobuf.writer": "names of the schema table",
 }
 """Functions, or all those of a module, with the reason why their texts are short."""
 CACHES = ("lru_cache", "cache")

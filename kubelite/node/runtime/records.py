@@ -44,8 +44,8 @@ class Stop(msgspec.Struct, kw_only=True):
 
 class ClaimedVolume(msgspec.Struct, frozen=True):
     """Where the volume of a pod's claim lies. ``kind`` is "host" (with the ``type`` of a hostPath),
-    "local", "block" for a block device, or "provisioned" for a directory that this node makes
-    itself.
+    "local", "block" for a block device, "provisioned" for a directory that this node makes itself,
+    or "csi"; what a CSI driver publishes has the name of the PersistentVolume as its ``type``.
     """
 
     kind: str

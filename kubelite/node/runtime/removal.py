@@ -29,6 +29,8 @@ from kubelite.node.runtime.ledger import Ledger
 from kubelite.node.runtime.observe import note_oom_kills, observe
 from kubelite.node.runtime.processes import find_shims, kill_and_wait, start_ticks
 from kubelite.node.runtime.records import REMOVING, PodRecord
+from kubelite.node.volume.csi import paths
+from kubelite.node.volume.errors import VolumeError
 from kubelite.node.volume.removal import Left, remove_tree
 
 SHUTDOWN_SECONDS = 10
@@ -89,6 +91,7 @@ class Remover:
             self._ledger.save_pod(pod)
         self._kill(pod.uid)
         self._end_sandbox(pod.uid)
+        self._unpublish(pod.uid)
         self._trace("remove files")
         self._remove_tree(self._home.pod_logs(pod.namespace, pod.name, pod.uid))
         self._remove_unfinished(pod)
@@ -110,6 +113,7 @@ class Remover:
         """
         self._kill(uid)
         self._end_sandbox(uid)
+        self._unpublish(uid)
         for name in names(self._home.logs):
             if name.endswith(f"_{uid}"):
                 self._remove_tree(f"{self._home.logs}/{name}")
@@ -184,6 +188,18 @@ class Remover:
         return find_shims(uid)
 
     # -- files -------------------------------------------------------------------------------------
+
+    def _unpublish(self, uid: str) -> None:
+        """What CSI drivers have published for the pod: its mounts have to go before its files."""
+        if not names(paths.records(self._home.root, uid)):
+            return
+        from kubelite.node.volume.csi import publishing  # few pods have one
+
+        self._trace("unpublish volumes of drivers")
+        try:
+            publishing.unpublish_all(self._home.root, uid)
+        except VolumeError as error:
+            raise RuntimeFailure(error.message, hint=error.hint) from error
 
     def _remove_unfinished(self, pod: PodRecord) -> None:
         """What a killed command left of a claim's directory that it was making."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
+from kubelite.node.volume.csi import requests
 from kubelite.node.volume.errors import SourceNotReady, VolumeError
 from kubelite.node.volume.mounts import Place
 from kubelite.node.volume.payload import Objects
@@ -31,6 +32,15 @@ class ClaimObjects(Objects, Protocol):
 
     def own_node(self) -> Mapping[str, Any]:
         """The Node that this is."""
+
+    def csi_driver(self, name: str) -> Mapping[str, Any] | None:
+        """The CSIDriver, or None."""
+
+    def volume_attachment(self, name: str) -> Mapping[str, Any] | None:
+        """The VolumeAttachment, or None."""
+
+    def secret_of(self, namespace: str, name: str) -> Mapping[str, Any] | None:
+        """A Secret that a volume of the pod names, of any namespace, or None."""
 
 
 class ClaimUse(NamedTuple):
@@ -61,8 +71,8 @@ def _use(volume: Volume, pod: Pod) -> ClaimUse | None:
 def place(use: ClaimUse, pod: Pod, source: ClaimObjects, directory: str) -> Place:
     """Where the volume of a claim lies. ``directory`` is that of the node's provisioned volumes.
 
-    Raises SourceNotReady where the claim may be bound later, VolumeError where its volume cannot be
-    used here.
+    That of a CSI driver has no path yet. Raises SourceNotReady where the claim may be bound later,
+    VolumeError where its volume cannot be used here.
     """
     namespace = pod.metadata.namespace or "default"
     claim = source.claim(use.claim)
@@ -153,6 +163,10 @@ def _is_reachable(affinity: Mapping[str, Any], node: Mapping[str, Any]) -> bool:
 
 def _place(use: ClaimUse, volume: Mapping[str, Any], directory: str) -> Place:
     spec, name = volume["spec"], volume["metadata"]["name"]
+    if spec.get("csi"):
+        used = requests.persistent(volume, read_only=use.read_only)
+        kind: Literal["block", "csi"] = "block" if used.is_block else "csi"
+        return Place(use.volume, kind, "", name, used.read_only)
     if _mode(volume) == "Block":
         return _block_place(use, spec, name)
     if host_path := spec.get("hostPath"):
@@ -160,10 +174,11 @@ def _place(use: ClaimUse, volume: Mapping[str, Any], directory: str) -> Place:
         return Place(use.volume, "host", path, type_, use.read_only)
     if local := spec.get("local"):
         own = local_volumes.is_provisioned(volume) and local["path"] == f"{directory}/{name}"
-        kind: Literal["provisioned", "local"] = "provisioned" if own else "local"
-        return Place(use.volume, kind, local["path"], "", use.read_only)
+        path = local["path"]
+        return Place(use.volume, "provisioned" if own else "local", path, "", use.read_only)
     raise VolumeError(
-        f'persistent volume "{name}" is of a kind that cannot be served: local and hostPath can'
+        f'persistent volume "{name}" is of a kind that cannot be served: local, hostPath and csi '
+        "can"
     )
 
 
@@ -173,5 +188,5 @@ def _block_place(use: ClaimUse, spec: Mapping[str, Any], name: str) -> Place:
         return Place(use.volume, "block", local["path"], "", use.read_only)
     raise VolumeError(
         f'persistent volume "{name}" is of a kind that cannot be served as a block device: local '
-        "can"
+        "and csi can"
     )

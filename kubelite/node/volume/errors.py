@@ -4,6 +4,7 @@ VolumeError         one sentence; ``hint`` where there is something to try
 ├── HostPathError   a hostPath has another type than its manifest says, or cannot be made
 ├── SubPathError    a subPath leads through a link, a file, or out of its volume
 └── SourceNotReady  an API object that a volume is made of is missing; it may come later
+    └── MountFailed  a driver could not provide a volume; it is asked again, soon at first
 """
 
 from __future__ import annotations
@@ -28,3 +29,7 @@ class SubPathError(VolumeError):
 
 class SourceNotReady(VolumeError):
     """An API object that a volume needs is missing or lacks a key; it may come later."""
+
+
+class MountFailed(SourceNotReady):
+    """A driver's volume is not there yet."""

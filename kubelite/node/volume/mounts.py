@@ -30,7 +30,9 @@ class Place(NamedTuple):
     The files of ``content`` and ``secret`` are made by the node from API objects; those of
     ``secret`` are kept in memory. Containers only read them. ``local`` and ``provisioned`` are
     directories of claims, of which the node makes the latter. An ``image`` has its ``layers``,
-    lowest first, below the path; ``block`` is a block device.
+    lowest first, below the path; ``block`` is a block device. What a CSI driver publishes is
+    ``csi``, or ``block``; its ``type`` is the name of the PersistentVolume, or of an inline volume
+    its own.
     """
 
     name: str
@@ -45,6 +47,7 @@ class Place(NamedTuple):
         "provisioned",
         "image",
         "block",
+        "csi",
     ]
     path: str
     type: str = ""
@@ -55,6 +58,11 @@ class Place(NamedTuple):
     def is_in_memory(self) -> bool:
         """Whether the volume is a mount that only the pod's mount namespace has."""
         return self.kind in ("memory", "secret", "huge")
+
+    @property
+    def is_of_driver(self) -> bool:
+        """Whether a CSI driver publishes it."""
+        return self.kind == "csi" or (self.kind == "block" and bool(self.type))
 
 
 class PodMount(NamedTuple):

@@ -117,12 +117,17 @@ def _lines() -> dict[str, str]:
 
 
 @cache
-def _wires() -> dict[str, str]:
-    from kubelite.objects.facts import protobuf_table
+def _wires(*, drivers: bool) -> dict[str, str]:
+    if drivers:
+        from kubelite.objects.facts.protobuf.driver_table import TABLE
+    else:
+        from kubelite.objects.facts.protobuf_table import TABLE
+    return {line.partition(" ")[0]: line.partition(" ")[2] for line in TABLE.splitlines()}
 
-    return {
-        line.partition(" ")[0]: line.partition(" ")[2] for line in protobuf_table.TABLE.splitlines()
-    }
+
+def is_of_drivers(name: str) -> bool:
+    """Whether a message is one of those between the kubelet and its plug-ins."""
+    return name.startswith(("csi.", "pluginregistration."))
 
 
 @cache
@@ -202,7 +207,10 @@ def _field(match: re.Match[str], wire: Wire | None) -> Field:
 @cache
 def message(name: str) -> dict[int, Wire]:
     """The fields of a protobuf message by number; empty for one that is not known."""
-    matches = (_proto().fullmatch(word) for word in _wires().get(name, "").split())
+    matches = (
+        _proto().fullmatch(word)
+        for word in _wires(drivers=is_of_drivers(name)).get(name, "").split()
+    )
     return {
         int(match["number"]): Wire(
             match["name"],

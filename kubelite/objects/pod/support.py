@@ -353,7 +353,7 @@ _VOLUME = {
     "volume.iscsi": Row(Level.REFUSED, "disks of a storage network cannot be attached yet"),
     "volume.fc": Row(Level.REFUSED, "disks of a storage network cannot be attached yet"),
     "volume.nfs": Row(Level.REFUSED, "file systems of a network cannot be mounted yet"),
-    "volume.csi": Row(Level.REFUSED, "there are no CSI drivers yet"),
+    "volume.csi": _NEEDS_CLUSTER,
     **dict.fromkeys(
         (
             "volume.awsElasticBlockStore",

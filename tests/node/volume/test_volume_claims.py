@@ -133,7 +133,7 @@ def test_a_block_volume_is_a_device_and_nothing_else() -> None:
     ):
         with pytest.raises(SourceNotReady, match=text):
             place(claim(), bound, of)
-    with pytest.raises(VolumeError, match="as a block device: local can"):
+    with pytest.raises(VolumeError, match="as a block device: local and csi can"):
         place(claim(), volume(hostPath={"path": "/d"}, volumeMode="Block"), device)
 
 

@@ -65,7 +65,9 @@ class NodeAuthorizer:
         self._store = store
         self._pods: dict[tuple[str, str], tuple[str, frozenset[tuple[str, str, str]]]] = {}
         self._volumes: dict[tuple[str, str], str] = {}
-        prefixes = ("pods", "persistentvolumeclaims")
+        self._secrets: dict[tuple[str, str], frozenset[tuple[str, str]]] = {}
+        self._attachments: dict[tuple[str, str], str] = {}
+        prefixes = ("pods", "persistentvolumeclaims", "persistentvolumes", "volumeattachments")
         self._followers = Followers(store, prefixes, self._note, self._reset)
 
     async def refresh(self, user: User) -> None:
@@ -82,15 +84,22 @@ class NodeAuthorizer:
             obj = load(entry)
             node = obj.get("spec", {}).get("nodeName", "")
             self._pods[key] = node, frozenset(granted(obj)) if node else frozenset()
+        elif prefix == "persistentvolumes":
+            secrets = frozenset(_volume_secrets(load(entry))) if entry else frozenset()
+            _put(self._secrets, key, secrets)
+        elif prefix == "volumeattachments":
+            _put(self._attachments, key, load(entry)["spec"]["nodeName"] if entry else "")
         else:
             volume = load(entry).get("spec", {}).get("volumeName", "") if entry else ""
-            if volume:
-                self._volumes[key] = volume
-            else:
-                self._volumes.pop(key, None)
+            _put(self._volumes, key, volume)
 
     def _reset(self, prefix: str) -> None:
-        (self._pods if prefix == "pods" else self._volumes).clear()
+        by_prefix: dict[str, dict[tuple[str, str], Any]] = {
+            "pods": self._pods,
+            "persistentvolumes": self._secrets,
+            "volumeattachments": self._attachments,
+        }
+        by_prefix.get(prefix, self._volumes).clear()
 
     def allows(self, attributes: AuthorizationAttributes) -> bool:
         """Whether a node may do something, as of the last :meth:`refresh`. May be called in a
@@ -125,6 +134,9 @@ class NodeAuthorizer:
             return (
                 attributes.namespace == "kube-node-lease" and mine and attributes.verb in _OWN_LEASE
             )
+        if place == ("storage.k8s.io", "volumeattachments", ""):
+            owner = self._attachments.get(("", attributes.name))
+            return attributes.verb == "get" and owner == node
         return attributes.group == "" and self._of_pods(node, attributes)
 
     def _of_pods(self, node: str, attributes: AuthorizationAttributes) -> bool:
@@ -142,14 +154,25 @@ class NodeAuthorizer:
         if attributes.sub or attributes.verb not in _REFERRED.get(attributes.resource, ("get",)):
             return False
         if attributes.resource == "persistentvolumes":
-            volumes = tuple(self._volumes.items())
-            claims = [key for key, volume in volumes if volume == attributes.name]
-            return any(
-                self._refers_to(node, ("persistentvolumeclaims", *claim)) for claim in claims
-            )
+            return self._uses_volume(node, attributes.name)
         if attributes.resource not in (*_REFERRED, *_CLAIMS):
             return False
-        return bool(attributes.name) and self._refers(node, attributes)
+        if bool(attributes.name) and self._refers(node, attributes):
+            return True
+        return attributes.resource == "secrets" and self._opens_volume(node, attributes)
+
+    def _uses_volume(self, node: str, name: str) -> bool:
+        volumes = tuple(self._volumes.items())
+        claims = [key for key, volume in volumes if volume == name]
+        return any(self._refers_to(node, ("persistentvolumeclaims", *claim)) for claim in claims)
+
+    def _opens_volume(self, node: str, attributes: AuthorizationAttributes) -> bool:
+        """Whether a volume that the node uses names this Secret."""
+        secret = (attributes.namespace, attributes.name)
+        volumes = tuple(self._secrets.items())
+        return attributes.verb == "get" and any(
+            self._uses_volume(node, name) for (_, name), names in volumes if secret in names
+        )
 
     def _refers(self, node: str, attributes: AuthorizationAttributes) -> bool:
         return self._refers_to(node, (attributes.resource, attributes.namespace, attributes.name))
@@ -165,6 +188,22 @@ def _node_of(attributes: AuthorizationAttributes) -> str:
     if GROUP not in user.groups or attributes.path:
         return ""
     return user.name[len(USER) :] if user.name.startswith(USER) else ""
+
+
+def _put(table: dict[tuple[str, str], Any], key: tuple[str, str], value: Any) -> None:
+    """Only what says something is kept."""
+    if value:
+        table[key] = value
+    else:
+        table.pop(key, None)
+
+
+def _volume_secrets(volume: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """The Secrets of a PersistentVolume that the kubelet gives to the driver."""
+    source = volume["spec"].get("csi") or {}
+    for field in ("nodeStageSecretRef", "nodePublishSecretRef", "nodeExpandSecretRef"):
+        if reference := source.get(field):
+            yield reference.get("namespace", ""), reference.get("name", "")
 
 
 def granted(pod: dict[str, Any]) -> Iterator[tuple[str, str, str]]:

@@ -8,6 +8,7 @@ from kubelite.node.kubelet.act.pod_state import PodState
 from kubelite.node.runtime.records import ClaimedVolume
 from kubelite.node.volume import claims
 from kubelite.node.volume.claims import ClaimObjects, ClaimUse
+from kubelite.node.volume.csi import paths
 from kubelite.node.volume.errors import SourceNotReady
 from kubelite.node.volume.mounts import Place
 
@@ -16,9 +17,28 @@ if TYPE_CHECKING:
 
 
 def places(state: PodState) -> Mapping[str, Place]:
-    """The places of the pod's claims by volume, from its record or looked up and recorded: later
-    starts need no API server. Raises SourceNotReady, VolumeError.
+    """The places of the pod's claims and of its drivers' volumes. Those of claims are looked up and
+    recorded: later starts need no API server. Raises SourceNotReady, VolumeError.
     """
+    return {**_of_claims(state), **_inline(state)}
+
+
+def _inline(state: PodState) -> Mapping[str, Place]:
+    """Volumes that drivers make for the pod."""
+    return {
+        volume.name: Place(
+            volume.name,
+            "csi",
+            paths.published(state.home.root, state.uid, volume.name),
+            volume.name,
+            bool(volume.csi.read_only),
+        )
+        for volume in state.pod.spec.volumes
+        if volume.csi is not None
+    }
+
+
+def _of_claims(state: PodState) -> Mapping[str, Place]:
     by_volume = {name: _place(name, claimed) for name, claimed in state.record.claimed.items()}
     missing = [use for use in claims.uses(state.pod) if use.volume not in by_volume]
     if not missing:
@@ -36,10 +56,14 @@ def places(state: PodState) -> Mapping[str, Place]:
 
 def _of_cluster(state: PodState, objects: ClaimObjects, use: ClaimUse) -> Place:
     try:
-        return claims.place(use, state.pod, objects, state.home.volumes)
+        place = claims.place(use, state.pod, objects, state.home.volumes)
     except SourceNotReady as error:
         message = f'MountVolume.SetUp failed for volume "{use.volume}" : {error}'
         raise SourceNotReady(message) from error
+    if place.path:
+        return place
+    of_kind = paths.published_device if place.kind == "block" else paths.published
+    return place._replace(path=of_kind(state.home.root, state.uid, place.type))
 
 
 def _of_manifest(state: PodState, use: ClaimUse) -> Place:

@@ -117,8 +117,9 @@ def container_mounts(
         )
     home, uid = context.home, context.record.uid
     pod_directories = (f"{home.pod(uid)}/", f"{home.pod_run(uid)}/")
+    foreign = {place.path for place in context.volumes.values() if place.is_of_driver}
     binds = (
-        mount._replace(own=mount.source.startswith(pod_directories))
+        mount._replace(own=mount.source.startswith(pod_directories) and mount.source not in foreign)
         for mount in volumes.in_order([*etc, *own])
     )
     return [*system, *map(launch_plan.bind_mount, binds)]

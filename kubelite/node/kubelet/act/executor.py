@@ -43,6 +43,7 @@ from kubelite.node.runtime.launch_plan import StartInputs
 from kubelite.node.runtime.records import (
     CREATING,
     HOOK_BEGUN,
+    REMOVING,
     RESTART,
     RUN,
     Blocked,
@@ -55,7 +56,7 @@ from kubelite.node.runtime.records import (
     without_process,
 )
 from kubelite.node.runtime.sandbox import Sandbox, new_id
-from kubelite.node.volume.errors import SourceNotReady, VolumeError
+from kubelite.node.volume.errors import MountFailed, SourceNotReady, VolumeError
 from kubelite.objects.pod import expand
 from kubelite.objects.pod.container import Container, EphemeralContainer
 from kubelite.objects.pod.pod import Pod
@@ -133,7 +134,22 @@ class Executor:
         self.sandbox: Sandbox | None = None
         self._pulls = images.ImagePulls(state.image_event, state.show_pull, state.is_wanted)
         self.retry_at = 0
+        self._mount_failures = 0
+        self._registered = 0
         self.warnings: list[str] = []
+
+    def waits(self) -> bool:
+        """Whether it is too early to try again what has failed. A driver that has registered since
+        may do what another could not.
+        """
+        if self.retry_at <= boottime():
+            return False
+        return not self._mount_failures or self._registered == self._registrations()
+
+    def _registrations(self) -> int:
+        from kubelite.node.volume.csi.drivers import registrations  # few pods need a driver
+
+        return registrations(self._state.home.root)
 
     def close(self) -> None:
         """Closes all descriptors; the pod runs on."""
@@ -225,9 +241,10 @@ class Executor:
 
     def refresh_contents(self) -> None:
         """Writes volumes whose API objects or pod fields have changed; a missing object changes
-        nothing.
+        nothing. A pod that goes at once does not wait for what its node may not read any more.
         """
-        if not self._state.observed.up:
+        record = self._state.record
+        if not self._state.observed.up or (record.stage == REMOVING and not record.removal_grace):
             return
         with contextlib.suppress(VolumeError):
             self.rewrite_contents()
@@ -261,6 +278,7 @@ class Executor:
             self.leave_sandbox()
             context = self._gather()
             contents = self._gather_contents(context)
+            self._publish_volumes(context)
             self.sandbox = sandbox_setup.create_sandbox(
                 context, state.ledger, lambda: self._prepare_first_attempts(context)
             )
@@ -270,13 +288,20 @@ class Executor:
                 raise
             self._sandbox_failed(error)
             return
-        self._context = context
+        self._context, self._mount_failures = context, 0
         if state.record.blocked is not None:
             state.record.blocked = None
             state.save()
         self.warnings += context.warnings
         state.put_sandbox(self.sandbox.record, up=True)
         self._done("sandbox", ", ".join(context.node.pod_addresses), began)
+
+    def _publish_volumes(self, context: PodContext) -> None:
+        """Raises MountFailed for a volume of a driver that is not there yet."""
+        if context.has_drivers:
+            from kubelite.node.kubelet.act import driver_volumes  # few pods have one
+
+            driver_volumes.publish(self._state, context.volumes, self._trace)
 
     def _prepare_first_attempts(self, context: PodContext) -> None:
         """While the kernel creates pause, all first attempts of a new pod are prepared."""
@@ -292,6 +317,10 @@ class Executor:
     def _sandbox_failed(self, error: Exception) -> None:
         state = self._state
         self.retry_at = state.now().now + restart_policy.RETRY
+        if isinstance(error, MountFailed):
+            self.retry_at = state.now().now + restart_policy.mount_retry(self._mount_failures)
+            self._mount_failures += 1
+            self._registered = self._registrations()
         if isinstance(error, SourceNotReady):
             state.event("FailedMount", str(error), warning=True)
         elif self._pulls.next_look:

@@ -88,6 +88,11 @@ class PodContext:
         return any(place.kind in ("content", "secret") for place in self.volumes.values())
 
     @property
+    def has_drivers(self) -> bool:
+        """Whether CSI drivers publish any volume."""
+        return any(place.is_of_driver for place in self.volumes.values())
+
+    @property
     def shm(self) -> str:
         """The directory that the containers share as /dev/shm."""
         if self.shared.host_ipc:
@@ -162,10 +167,12 @@ def _with_addresses(node: NodeFacts, sandbox: SandboxRecord) -> NodeFacts:
 
 
 def _claimed(state: PodState) -> Mapping[str, Place]:
-    """The places of the pod's claims. Raises SourceNotReady, VolumeError."""
-    if not any(v.persistent_volume_claim or v.ephemeral for v in state.pod.spec.volumes):
+    """The places of the pod's claims and of its drivers' volumes. Raises SourceNotReady,
+    VolumeError.
+    """
+    if not any(v.persistent_volume_claim or v.ephemeral or v.csi for v in state.pod.spec.volumes):
         return {}
-    from kubelite.node.kubelet.act import claimed_volumes  # most pods have no claim
+    from kubelite.node.kubelet.act import claimed_volumes  # most pods have none
 
     return claimed_volumes.places(state)
 

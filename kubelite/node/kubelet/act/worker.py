@@ -19,6 +19,7 @@ from kubelite.node.kubelet.act.probe_runner import HookResult, ProbeAndHookRunne
 from kubelite.node.kubelet.decide import actions, restart_policy, status
 from kubelite.node.kubelet.decide.actions import Decision, needs_care
 from kubelite.node.runtime.clock import SECOND, boottime
+from kubelite.node.runtime.errors import RuntimeFailure
 from kubelite.node.runtime.observe import exit_of
 from kubelite.node.runtime.records import (
     API,
@@ -142,7 +143,7 @@ class Worker:
         state = self.state
         decision = actions.decide(state.pod, state.observed, state.now(), self._node_max_backoff)
         creates_sandbox = decision.actions == (actions.CreateSandbox(),)
-        if creates_sandbox and self.executor.retry_at > boottime():
+        if creates_sandbox and self.executor.waits():
             return Decision(wake=self.executor.retry_at)
         return decision if decision.actions else self._check_disk_usage(decision)
 
@@ -251,8 +252,12 @@ class Worker:
         from kubelite.node.runtime.removal import remove_pod
 
         self._leave_sandbox()
-        with announcing_failure(self.state):
-            remove_pod(self.state.home, self.state.ledger, self.state.record, self._trace)
+        try:
+            with announcing_failure(self.state):
+                remove_pod(self.state.home, self.state.ledger, self.state.record, self._trace)
+        except RuntimeFailure:
+            self.state.refresh()  # whoever waits to try again waits for no shim
+            raise
 
     # -- between locks, or while a command holds it ------------------------------------------------
 

@@ -246,6 +246,8 @@ class PodWorker:
         self._worker = Worker(state, node_max_backoff, trace=trace)
         self.finished = False
         self.notified = False
+        self._failures = 0
+        """How often in a row a part of the pod could not be removed."""
         self._lock = threading.Lock()
 
     def start(self) -> None:
@@ -273,6 +275,11 @@ class PodWorker:
         """Does what there is to do, then waits; False when the pod needs no care any more."""
         try:
             decision = self._advance()
+            self._failures = 0
+        except RuntimeFailure as error:
+            log(f"pod {self._name}: {error}")
+            decision = Decision(wake=boottime() + restart_policy.mount_retry(self._failures))
+            self._failures += 1
         except Exception:  # noqa: BLE001 - one broken pod must not stop the others; it is retried
             log(f"pod {self._name}: {traceback.format_exc()}")
             decision = Decision(wake=boottime() + restart_policy.RETRY)

@@ -17,10 +17,12 @@ from kubelite.client.errors import ClientError, NotFound
 from kubelite.client.informers import Informer, Informers
 from kubelite.client.resources import (
     CONFIG_MAPS,
+    CSI_DRIVERS,
     NODES,
     PERSISTENT_VOLUME_CLAIMS,
     PERSISTENT_VOLUMES,
     SECRETS,
+    VOLUME_ATTACHMENTS,
     GroupVersionResource,
 )
 from kubelite.node.runtime.records import PodRecord
@@ -157,6 +159,18 @@ class PodObjects:
     def own_node(self) -> Mapping[str, Any]:
         """The Node that this is."""
         return self._watches.call(self._watches.client.get(NODES, self._node))
+
+    def csi_driver(self, name: str) -> Mapping[str, Any] | None:
+        """The CSIDriver, or None."""
+        return self._read(CSI_DRIVERS, name)
+
+    def volume_attachment(self, name: str) -> Mapping[str, Any] | None:
+        """The VolumeAttachment, or None."""
+        return self._read(VOLUME_ATTACHMENTS, name)
+
+    def secret_of(self, namespace: str, name: str) -> Mapping[str, Any] | None:
+        """A Secret of any namespace, or None."""
+        return self._read(SECRETS, name, namespace)
 
     def _read(
         self, resource: GroupVersionResource, name: str, namespace: str = ""

@@ -32,6 +32,8 @@ UNKNOWN_EXIT_CODE = 137
 UNKNOWN_EXIT_MESSAGE = "the container ended while nobody was left to record how"
 RETRY = 10 * SECOND
 """The wait before what failed on the node's side is tried again."""
+_MOUNT_RETRY, _MAX_MOUNT_RETRY = SECOND // 2, 122 * SECOND
+"""The kubelet's waits before a volume is mounted or unmounted again: doubled each time."""
 CAP_ANNOTATION = "kubelite.io/max-container-restart-period"
 """The pod's own maximum back-off, in seconds from 1 to 300; it overrides the node's."""
 
@@ -55,6 +57,11 @@ class Member(NamedTuple):
     def last_exit(self) -> FinishedAttempt | None:
         """How its last attempt ended; None while it runs or its end is not recorded yet."""
         return self.observed.last_exit if self.observed is not None else None
+
+
+def mount_retry(failures: int) -> int:
+    """Nanoseconds until what has failed so many times is mounted or unmounted again."""
+    return min(_MOUNT_RETRY << min(failures, 10), _MAX_MOUNT_RETRY)
 
 
 def members(pod: Pod, observed: ObservedPod) -> tuple[list[Member], list[Member]]:

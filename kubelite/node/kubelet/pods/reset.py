@@ -25,7 +25,10 @@ from kubelite.node.runtime.processes import find_pods_of_root
 from kubelite.node.runtime.removal import Remover, close_home
 from kubelite.node.volume.removal import remove_tree
 
-_DIRECTORIES = ("pods", "logs", "images", "filters", "server", "volumes", "claims", "run")
+_DIRECTORIES = (
+    *("pods", "logs", "images", "filters", "server", "volumes", "claims", "run"),
+    *("plugins/kubernetes.io", "plugins_registry"),
+)
 """What kubelite keeps in a state root. Other files in the same directory are not touched."""
 
 
@@ -53,7 +56,7 @@ def reset(
             f"{left[0]}" + (f", and {len(left) - 1} more" if len(left) > 1 else ""),
             hint="`kubelite system reset` tries again",
         )
-    for directory in {os.path.dirname(path) for path in _paths(home)}:
+    for directory in sorted({os.path.dirname(path) for path in _paths(home)}, reverse=True):
         with contextlib.suppress(OSError):
             os.rmdir(directory)  # unless there is something of somebody else in it
     if not os.path.exists(home.root):

@@ -3,8 +3,8 @@ import json
 import pytest
 
 from kubelite.control.api.discovery import descriptions, gnostic, openapi, openapi_schema
-from kubelite.control.api.wire import protobuf
 from kubelite.objects.facts import kinds
+from kubelite.objects.facts.protobuf import reader
 from tests.control.api.pure import RESOURCES, widget
 
 DOCUMENT = openapi.v2(RESOURCES)
@@ -169,7 +169,7 @@ def test_a_custom_kind_has_no_strategic_patch():
 def parts(data):
     """The fields of a protobuf message: number to values."""
     found = {}
-    for number, value in protobuf._fields(data):
+    for number, value in reader.fields(data):
         found.setdefault(number, []).append(value)
     return found
 

@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from kubelite.control.api.wire import protobuf
+from kubelite.objects.facts.protobuf import reader
 from tests.control.world import CONFIG, PODS, cluster, config_map, pod
 
 PROTOBUF = "application/vnd.kubernetes.protobuf"
@@ -84,9 +85,9 @@ async def test_a_watch_in_protobuf(tmp_path):
             assert reply.headers["Content-Type"] == f"{PROTOBUF};stream=watch"
             size = int.from_bytes(await reply.content.readexactly(4), "big")
             frame = await reply.content.readexactly(size)
-            event = dict(protobuf._fields(frame))
+            event = dict(reader.fields(frame))
             assert event[1] == b"ADDED"
-            obj = protobuf.decode(dict(protobuf._fields(event[2]))[1])
+            obj = protobuf.decode(dict(reader.fields(event[2]))[1])
             assert (obj["kind"], obj["metadata"]["name"]) == ("Pod", "a")
 
 

@@ -1,0 +1,1 @@
+"""Protobuf messages by tables of field numbers."""

@@ -1,0 +1,221 @@
+"""Volumes of a CSI driver, a real program of the tests that is killed in the middle of its calls:
+pods come up in the end, and nothing is mounted once they are gone.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cluster import csi_driver
+from tests.cluster.csi_driver import NAME
+from tests.cluster.world import Cluster, cluster_that_is_up, eventually
+
+OBJECTS = """
+apiVersion: storage.k8s.io/v1
+kind: CSIDriver
+metadata: {name: dir.csi.test}
+spec:
+  attachRequired: false
+  podInfoOnMount: true
+  fsGroupPolicy: File
+  volumeLifecycleModes: [Persistent, Ephemeral]
+---
+apiVersion: v1
+kind: Secret
+metadata: {name: key}
+stringData: {password: sesame}
+---
+apiVersion: v1
+kind: PersistentVolume
+metadata: {name: shelf}
+spec:
+  capacity: {storage: 1Mi}
+  accessModes: [ReadWriteOnce]
+  persistentVolumeReclaimPolicy: Retain
+  storageClassName: ""
+  csi:
+    driver: dir.csi.test
+    volumeHandle: shelf-1
+    volumeAttributes: {colour: red}
+    nodeStageSecretRef: {namespace: default, name: key}
+---
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata: {name: data}
+spec:
+  accessModes: [ReadWriteOnce]
+  storageClassName: ""
+  volumeName: shelf
+  resources: {requests: {storage: 1Mi}}
+"""
+POD = """
+apiVersion: v1
+kind: Pod
+metadata: {name: %(name)s}
+spec:
+  terminationGracePeriodSeconds: 0
+  securityContext: {fsGroup: 4321}
+  containers:
+  - name: c
+    image: host
+    command: [sh, -c, "echo %(name)s >> /data/names; exec sleep 1000"]
+    volumeMounts: [{name: data, mountPath: /data}]
+  volumes:
+  - name: data
+    %(source)s
+"""
+CLAIM = "persistentVolumeClaim: {claimName: data}"
+INLINE = """csi: {driver: dir.csi.test, volumeAttributes: {size: small},
+          nodePublishSecretRef: {name: key}}"""
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    with cluster_that_is_up(tmp_path_factory.mktemp("csi") / "root") as world:
+        world.apply(OBJECTS)
+        yield world
+
+
+class RunningDriver:
+    """The driver's process, started again whenever it has died."""
+
+    def __init__(self, root: Path, state: Path) -> None:
+        self.root, self.state = root, state
+        self.deaths = 0
+        self._is_wanted = True
+        self._process = self._start()
+        self._thread = threading.Thread(target=self._keep)
+        self._thread.start()
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        words = [sys.executable, "-m", csi_driver.__name__, str(self.root), str(self.state)]
+        return subprocess.Popen(words)
+
+    def _keep(self) -> None:
+        while True:
+            self._process.wait()
+            if not self._is_wanted:
+                return
+            self.deaths += 1
+            self._process = self._start()
+
+    def stop(self) -> None:
+        self._is_wanted = False
+        self._process.kill()
+        self._thread.join()
+        for socket in csi_driver.sockets(self.root):
+            socket.unlink(missing_ok=True)
+
+    def calls(self, name: str) -> list[dict[str, Any]]:
+        lines = (self.state / "calls").read_text().splitlines()
+        return [
+            json.loads(request)
+            for called, _, request in (line.partition(" ") for line in lines)
+            if called == name
+        ]
+
+    def let_die(self, *calls: str) -> None:
+        moments = [f"{call} {when}" for call in calls for when in ("before", "after")]
+        (self.state / "die").write_text("\n".join(moments))
+
+    def has_died(self) -> bool:
+        return not (self.state / "die").read_text()
+
+
+@contextmanager
+def driver_of(cluster: Cluster, tmp_path: Path) -> Iterator[RunningDriver]:
+    state = tmp_path / "driver"
+    (state / "volumes" / "shelf-1").mkdir(parents=True)
+    driver = RunningDriver(cluster.root, state)
+    try:
+        yield driver
+    finally:
+        driver.stop()
+        for path in sorted(mounts(cluster), reverse=True):  # of a test that has failed
+            subprocess.run(["umount", path], check=True)
+
+
+def mounts(cluster: Cluster) -> list[str]:
+    lines = Path("/proc/self/mountinfo").read_text().splitlines()
+    return [path for line in lines if f"{cluster.root}/pl" in (path := line.split()[4])] + [
+        path for line in lines if "kubernetes.io~csi" in (path := line.split()[4])
+    ]
+
+
+def is_ready(cluster: Cluster, name: str) -> bool:
+    conditions = cluster.get("pod", name)["status"].get("conditions", ())
+    return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
+
+
+def start(cluster: Cluster, name: str, source: str) -> None:
+    cluster.apply(POD % {"name": name, "source": source})
+
+
+def test_pods_use_volumes_of_a_driver_that_dies_at_every_call(cluster, tmp_path):
+    start(cluster, "early", CLAIM)
+    missing = f"driver name {NAME} not found in the list of registered CSI drivers"
+    eventually(lambda: missing in cluster.kubectl("describe", "pod", "early").stdout)
+    node = cluster.get("nodes")["items"][0]["metadata"]["name"]
+    assert not cluster.get("csinode", node)["spec"]["drivers"]
+    with driver_of(cluster, tmp_path) as driver:
+        driver.let_die("GetInfo", "NodeGetInfo", "NodeStageVolume", "NodePublishVolume")
+        eventually(lambda: is_ready(cluster, "early"))
+        assert driver.has_died()
+        assert cluster.get("csinode", node)["spec"]["drivers"] == [
+            {"name": NAME, "nodeID": "node-of-dirs", "allocatable": {"count": 7}}
+            | {"topologyKeys": ["topology.csi.test/shelf"]}
+        ]
+        metadata = cluster.get("node", node)["metadata"]
+        assert metadata["labels"]["topology.csi.test/shelf"] == "one"
+        ids = metadata["annotations"]["csi.volume.kubernetes.io/nodeid"]
+        assert json.loads(ids) == {NAME: "node-of-dirs"}
+        staged = driver.calls("NodeStageVolume")[-1]
+        assert staged["volume_context"] == {"colour": "red"}
+        assert staged["secrets"] == {"password": "sesame"}
+        assert staged["volume_capability"]["access_mode"] == {"mode": 1}
+        volume = tmp_path / "driver" / "volumes" / "shelf-1"
+        assert (volume / "names").read_text() == "early\n"
+        assert (volume.stat().st_gid, volume.stat().st_mode & 0o2070) == (4321, 0o2070)
+
+        start(cluster, "late", CLAIM)
+        eventually(lambda: is_ready(cluster, "late"))
+        assert len(mounts(cluster)) == 3, "staged once, published twice"
+        cluster.kubectl("delete", "pod", "early")
+        eventually(lambda: len(mounts(cluster)) == 2)  # the other pod uses it
+        assert cluster.kubectl("exec", "late", "--", "cat", "/data/names").stdout == "early\nlate\n"
+        driver.let_die("NodeUnpublishVolume", "NodeUnstageVolume")
+        cluster.kubectl("delete", "pod", "late")
+        eventually(lambda: driver.has_died() and mounts(cluster) == [])
+        eventually(lambda: not any((cluster.root / "pods").iterdir()))
+        assert (volume / "names").read_text() == "early\nlate\n"
+    eventually(lambda: not cluster.get("csinode", node)["spec"]["drivers"])
+
+
+def test_a_volume_that_a_driver_makes_for_a_pod_goes_with_it(cluster, tmp_path):
+    with driver_of(cluster, tmp_path) as driver:
+        start(cluster, "p", INLINE)
+        eventually(lambda: is_ready(cluster, "p"))
+        (volume,) = (tmp_path / "driver" / "volumes").glob("csi-*")
+        uid = cluster.get("pod", "p")["metadata"]["uid"]
+        assert json.loads((volume / "context").read_text()) == {
+            "size": "small",
+            "csi.storage.k8s.io/pod.name": "p",
+            "csi.storage.k8s.io/pod.namespace": "default",
+            "csi.storage.k8s.io/pod.uid": uid,
+            "csi.storage.k8s.io/serviceAccount.name": "default",
+            "csi.storage.k8s.io/ephemeral": "true",
+        }
+        assert json.loads((volume / "secrets").read_text()) == {"password": "sesame"}
+        assert driver.calls("NodeStageVolume") == []
+        cluster.kubectl("delete", "pod", "p")
+        eventually(lambda: not volume.exists() and mounts(cluster) == [])
+        eventually(lambda: not any((cluster.root / "pods").iterdir()))
