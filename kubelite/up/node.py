@@ -26,6 +26,7 @@ from kubelite.node.kubelet.agent.agent import Agent, log
 from kubelite.node.kubelet.cluster import machine
 from kubelite.node.kubelet.cluster.cluster_pods import ClusterPods
 from kubelite.node.kubelet.cluster.configuration import Serving, configuration
+from kubelite.node.kubelet.cluster.driver_control import DriverControl
 from kubelite.node.kubelet.cluster.local_volumes import LocalVolumes
 from kubelite.node.kubelet.cluster.node_object import NodeDescription
 from kubelite.node.kubelet.cluster.node_pressure import NodePressure
@@ -162,8 +163,10 @@ class NodeAgent:
         await pods.start()
         self._started.set_result(pods)
         pressure = NodePressure(self._home, options.name, pods, registration.report)
-        plugins = Plugins(self._home, client, options.name, lambda: registration.uid)
-        work = [registration.run(), network.run(), volumes.run(), pressure.run(), plugins.run()]
+        control = DriverControl(self._home, storage_client, options.name)
+        plugins = Plugins(self._home, client, options.name, lambda: registration.uid, control.wake)
+        work = [registration.run(), network.run(), volumes.run(), pressure.run()]
+        work += [plugins.run(), control.run()]
         work += [routes.run()] if routes is not None else []
         work += [certificate.run() for certificate in certificates]
         if options.ingress_access is not None and options.ingress_ports is not None:
@@ -174,6 +177,7 @@ class NodeAgent:
         if routes is not None:
             await routes.close()
         await volumes.close()
+        await control.close()
         await server.close()
         for transport in transports:
             await transport.close()

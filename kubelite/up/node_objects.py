@@ -58,7 +58,20 @@ _STORAGE_ROLE: dict[str, Any] = {
         {
             "apiGroups": [""],
             "resources": ["persistentvolumes"],
-            "verbs": [*_READ, "patch", "delete"],
+            "verbs": [*_READ, "create", "patch", "delete"],
+        },
+        {"apiGroups": [""], "resources": ["persistentvolumeclaims"], "verbs": _READ},
+        {"apiGroups": [""], "resources": ["persistentvolumeclaims/status"], "verbs": ["patch"]},
+        {"apiGroups": [""], "resources": ["nodes"], "verbs": ["get"]},
+        {
+            "apiGroups": ["storage.k8s.io"],
+            "resources": ["storageclasses", "csidrivers", "csinodes"],
+            "verbs": _READ,
+        },
+        {
+            "apiGroups": ["storage.k8s.io"],
+            "resources": ["volumeattachments", "volumeattachments/status"],
+            "verbs": [*_READ, "patch"],
         },
         {
             "apiGroups": ["", "events.k8s.io"],

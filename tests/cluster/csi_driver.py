@@ -99,6 +99,50 @@ class Driver:
     def volume(self, handle: str) -> Path:
         return self.state / "volumes" / handle
 
+    # -- the controller ----------------------------------------------------------------------------
+
+    def ControllerGetCapabilities(self, request: Message) -> Message:  # noqa: N802
+        return {"capabilities": [{"rpc": {"type": kind}} for kind in (1, 2, 9)]}
+
+    def CreateVolume(self, request: Message) -> Message:  # noqa: N802
+        if request.get("parameters", {}).get("colour") == "none":
+            raise Refused(grpc.StatusCode.INVALID_ARGUMENT, "there is no such colour")
+        handle = f"made-{request['name']}"
+        self.volume(handle).mkdir(parents=True, exist_ok=True)
+        volume = {
+            "volume_id": handle,
+            "capacity_bytes": request["capacity_range"]["required_bytes"],
+            "volume_context": request.get("parameters", {}),
+            "accessible_topology": request["accessibility_requirements"]["requisite"],
+        }
+        return {"volume": volume}
+
+    def DeleteVolume(self, request: Message) -> Message:  # noqa: N802
+        if self.attached(request["volume_id"]).exists():
+            raise Refused(grpc.StatusCode.FAILED_PRECONDITION, "it is attached")
+        subprocess.run(["rm", "-rf", str(self.volume(request["volume_id"]))], check=True)
+        return {}
+
+    def ControllerPublishVolume(self, request: Message) -> Message:  # noqa: N802
+        self.attached(request["volume_id"]).write_text(request["node_id"])
+        return {"publish_context": {"slot": "3"}}
+
+    def ControllerUnpublishVolume(self, request: Message) -> Message:  # noqa: N802
+        self.attached(request["volume_id"]).unlink(missing_ok=True)
+        return {}
+
+    def ControllerExpandVolume(self, request: Message) -> Message:  # noqa: N802
+        size = request["capacity_range"]["required_bytes"]
+        return {"capacity_bytes": size, "node_expansion_required": True}
+
+    def NodeExpandVolume(self, request: Message) -> Message:  # noqa: N802
+        size = request["capacity_range"]["required_bytes"]
+        Path(request["volume_path"], "size").write_text(str(size))
+        return {"capacity_bytes": size}
+
+    def attached(self, handle: str) -> Path:
+        return self.state / f"attached-{handle}"
+
     # -- the wire ----------------------------------------------------------------------------------
 
     def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler | None:

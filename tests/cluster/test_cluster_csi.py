@@ -219,3 +219,104 @@ def test_a_volume_that_a_driver_makes_for_a_pod_goes_with_it(cluster, tmp_path):
         cluster.kubectl("delete", "pod", "p")
         eventually(lambda: not volume.exists() and mounts(cluster) == [])
         eventually(lambda: not any((cluster.root / "pods").iterdir()))
+
+
+CLASSES = """
+apiVersion: storage.k8s.io/v1
+kind: CSIDriver
+metadata: {name: dir.csi.test}
+spec: {attachRequired: true}
+---
+apiVersion: storage.k8s.io/v1
+kind: StorageClass
+metadata: {name: shelves}
+provisioner: dir.csi.test
+parameters: {colour: blue, csi.storage.k8s.io/fstype: ext4}
+volumeBindingMode: WaitForFirstConsumer
+allowVolumeExpansion: true
+---
+apiVersion: storage.k8s.io/v1
+kind: StorageClass
+metadata: {name: colourless}
+provisioner: dir.csi.test
+parameters: {colour: none}
+"""
+MADE = """
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata: {name: %(name)s}
+spec:
+  accessModes: [ReadWriteOnce]
+  storageClassName: %(class)s
+  resources: {requests: {storage: 3Mi}}
+"""
+
+
+def events(cluster: Cluster, kind: str, name: str) -> list[tuple[str, str]]:
+    selector = f"involvedObject.kind={kind},involvedObject.name={name}"
+    found = cluster.get("events", "--field-selector", selector)["items"]
+    return [(event["reason"], event["message"].strip()) for event in found]
+
+
+def test_a_driver_makes_attaches_and_removes_a_volume_and_dies_at_every_call(cluster, tmp_path):
+    cluster.kubectl("delete", "csidriver", NAME)
+    cluster.apply(CLASSES)
+    node = cluster.get("nodes")["items"][0]["metadata"]["name"]
+    with driver_of(cluster, tmp_path) as driver:
+        driver.let_die("CreateVolume", "ControllerPublishVolume")
+        cluster.apply(MADE % {"name": "made", "class": "shelves"})
+        start(cluster, "p", "persistentVolumeClaim: {claimName: made}")
+        eventually(lambda: is_ready(cluster, "p"))
+        assert driver.has_died()
+        (volume,) = (pv for pv in cluster.get("pv")["items"] if "made" in str(pv["spec"]["csi"]))
+        name, handle = volume["metadata"]["name"], volume["spec"]["csi"]["volumeHandle"]
+        assert volume["spec"]["csi"]["volumeAttributes"] == {"colour": "blue"}
+        assert volume["spec"]["csi"]["fsType"] == "ext4"
+        assert volume["spec"]["capacity"] == {"storage": "3145728"}
+        assert volume["spec"]["nodeAffinity"]["required"]["nodeSelectorTerms"] == [
+            {"matchExpressions": [
+                {"key": "topology.csi.test/shelf", "operator": "In", "values": ["one"]}
+            ]}
+        ]  # fmt: skip
+        assert {request["name"] for request in driver.calls("CreateVolume")} == {name}
+        (attachment,) = cluster.get("volumeattachments")["items"]
+        assert attachment["spec"]["source"] == {"persistentVolumeName": name}
+        assert attachment["status"]["attachmentMetadata"] == {"slot": "3"}
+        assert driver.calls("NodeStageVolume")[-1]["publish_context"] == {"slot": "3"}
+        unique = f"kubernetes.io/csi/{NAME}^{handle}"
+        status = eventually(
+            lambda: "volumesInUse" in (s := cluster.get("node", node)["status"]) and s
+        )
+        assert status["volumesInUse"] == [unique]
+        assert status["volumesAttached"] == [{"name": unique, "devicePath": ""}]
+        told = ("SuccessfulAttachVolume", f'AttachVolume.Attach succeeded for volume "{name}"')
+        eventually(lambda: told in events(cluster, "Pod", "p"))
+        reason = "ProvisioningSucceeded"
+        assert reason in dict(events(cluster, "PersistentVolumeClaim", "made"))
+
+        driver.let_die("ControllerExpandVolume", "NodeExpandVolume")
+        more = '{"spec":{"resources":{"requests":{"storage":"5Mi"}}}}'
+        cluster.kubectl("patch", "pvc", "made", "-p", more)
+        eventually(lambda: (s := cluster.get("pvc", "made")["status"]) and "conditions" not in s
+                   and s["capacity"] == {"storage": "5242880"})  # fmt: skip
+        assert cluster.kubectl("exec", "p", "--", "cat", "/data/size").stdout == "5242880"
+        assert driver.has_died()
+
+        driver.let_die("ControllerUnpublishVolume", "DeleteVolume")
+        cluster.kubectl("delete", "pod", "p")
+        cluster.kubectl("delete", "pvc", "made")
+        eventually(lambda: name not in str(cluster.get("pv")["items"]))
+        assert driver.has_died() and cluster.get("volumeattachments")["items"] == []
+        assert not list((tmp_path / "driver" / "volumes").glob("made-*"))
+        assert not list((tmp_path / "driver").glob("attached-*"))
+        assert mounts(cluster) == []
+        status = eventually(
+            lambda: "volumesInUse" not in (s := cluster.get("node", node)["status"]) and s
+        )
+        assert not status.get("volumesAttached")
+
+        cluster.apply(MADE % {"name": "refused", "class": "colourless"})
+        why = 'failed to provision volume with StorageClass "colourless": rpc error: code = '
+        refused = ("ProvisioningFailed", f"{why}InvalidArgument desc = there is no such colour")
+        eventually(lambda: refused in events(cluster, "PersistentVolumeClaim", "refused"))
+        cluster.kubectl("delete", "pvc", "refused")

@@ -140,6 +140,12 @@ ROWS: tuple[Row, ...] = (
         is_on=False,
     ),
     Row(
+        "persistentvolume-attach-detach-controller",
+        "attachdetach",
+        "storage.attach_detach",
+        "ATTACH_DETACH_CONTROLLER",
+    ),
+    Row(
         "persistentvolume-expander-controller",
         "persistentvolume-expander",
         "storage.expander",

@@ -191,7 +191,7 @@ class Remover:
 
     def _unpublish(self, uid: str) -> None:
         """What CSI drivers have published for the pod: its mounts have to go before its files."""
-        if not names(paths.records(self._home.root, uid)):
+        if not names(paths.records(self._home.root)):
             return
         from kubelite.node.volume.csi import publishing  # few pods have one
 

@@ -14,6 +14,7 @@ from kubelite.node.volume.errors import VolumeError
 from kubelite.objects.facts.protobuf import reader, writer
 from kubelite.objects.pod import codec
 from kubelite.objects.pod.pod import Pod
+from kubelite.objects.rules import driver_volumes
 
 NOTHING: frozenset[int] = frozenset()
 
@@ -107,7 +108,7 @@ def test_what_a_driver_is_told_about_the_pod():
 
 
 def test_names_are_those_of_the_kubelet():
-    assert requests.attachment_name("d", "h", "n") == f"csi-{_sha256('hdn')}"
+    assert driver_volumes.attachment_name("d", "h", "n") == f"csi-{_sha256('hdn')}"
     assert inline().handle == f"csi-{_sha256('1234v')}"
     assert paths.staged("/r", "d", "h") == (
         f"/r/plugins/kubernetes.io/csi/d/{_sha256('h')}/globalmount"

@@ -16,6 +16,7 @@ from kubelite.node.volume.csi.publishing import Uses
 from kubelite.node.volume.csi.requests import DriverVolume, SecretName
 from kubelite.node.volume.errors import MountFailed, VolumeError
 from kubelite.node.volume.mounts import Place
+from kubelite.objects.rules.driver_volumes import attachment_name
 
 
 def publish(state: PodState, places: Mapping[str, Place], trace: Callable[[str], None]) -> None:
@@ -104,7 +105,7 @@ def _attached(state: PodState, objects: ClaimObjects, volume: DriverVolume) -> d
     is not.
     """
     assert state.cluster is not None, "claims are a cluster's"
-    name = requests.attachment_name(volume.driver, volume.handle, state.cluster.node.name)
+    name = attachment_name(volume.driver, volume.handle, state.cluster.node.name)
     attachment = objects.volume_attachment(name)
     if attachment is None:
         text = f'volumeattachments.storage.k8s.io "{name}" not found'

@@ -27,7 +27,7 @@ from kubelite.node.runtime.clock import SECOND
 from kubelite.node.runtime.home import Home
 from kubelite.node.runtime.ledger import Ledger
 from kubelite.node.runtime.records import CREATING, REMOVING
-from kubelite.node.volume.csi import drivers, paths
+from kubelite.node.volume.csi import drivers, paths, publishing
 from kubelite.node.volume.csi.drivers import RegisteredDriver
 from kubelite.node.volume.errors import VolumeError
 
@@ -40,21 +40,33 @@ Socket = tuple[str, int, int]
 
 
 class Plugins:
-    """The plug-ins of the node ``name``; ``node_uid`` is asked once it is registered."""
+    """The plug-ins of the node ``name``; ``node_uid`` is asked once it is registered, ``changed``
+    is called when a driver has come or gone, or other volumes are in use.
+    """
 
-    def __init__(self, home: Home, client: Client, name: str, node_uid: Callable[[], str]) -> None:
+    def __init__(
+        self,
+        home: Home,
+        client: Client,
+        name: str,
+        node_uid: Callable[[], str],
+        changed: Callable[[], None],
+    ) -> None:
+        self._tell = changed
         self._home, self._client, self._name, self._node_uid = home, client, name, node_uid
         self._directory = f"{home.root}/{paths.REGISTRY}"
         self._registered: set[Socket] = set()
         self._failures: dict[Socket, int] = {}
+        self._in_use: list[str] | None = None
         self._changed = asyncio.Event()
 
     async def run(self) -> None:
         """Works until cancelled."""
-        for path in (self._directory, f"{self._home.root}/{paths.PLUGINS}"):
+        root = self._home.root
+        for path in (self._directory, paths.drivers(root), paths.records(root)):
             os.makedirs(path, 0o750, exist_ok=True)
-        os.makedirs(paths.drivers(self._home.root), 0o750, exist_ok=True)
         watch = inotify.Watch(self._directory, _EVENTS)
+        watch.add(paths.records(root))
         loop = asyncio.get_running_loop()
         loop.add_reader(watch.fileno(), self._read, watch)
         self._changed.set()
@@ -83,6 +95,7 @@ class Plugins:
             driver = self._record(name)
             if driver is None or driver.registration not in present:
                 await self._try(self._forget(name), (name, 0, 0))
+        await self._try(self._report_in_use(), ("volumesInUse", 0, 0))
         self._failures = {key: n for key, n in self._failures.items() if key in sockets}
 
     async def _try(self, work: Any, key: Socket) -> None:
@@ -94,6 +107,15 @@ class Plugins:
             _log.warning("plug-in %s: %s", key[0], error)
             wait = restart_policy.mount_retry(failures) / SECOND
             asyncio.get_running_loop().call_later(wait, self._changed.set)
+
+    async def _report_in_use(self) -> None:
+        """Nobody detaches what the Node says is in use."""
+        in_use = await asyncio.to_thread(publishing.in_use, self._home.root)
+        if in_use != self._in_use:
+            status = {"status": {"volumesInUse": in_use or None}}
+            await self._client.patch_status(NODES, self._name, status)
+            self._in_use = in_use
+            self._tell()
 
     def _record(self, name: str) -> RegisteredDriver | None:
         try:
@@ -112,6 +134,7 @@ class Plugins:
             raise
         await _notify(path, {"plugin_registered": True})
         self._registered.add(socket)
+        self._tell()
         await asyncio.to_thread(self._wake_pods)
         _log.info("CSI driver %s has registered", info["name"])
 
@@ -152,6 +175,7 @@ class Plugins:
             text = json.dumps(ids, separators=(",", ":")) if ids else None
             await self._patch_node({"annotations": {NODE_ID: text}})
         unlink_missing(f"{paths.drivers(self._home.root)}/{name}")
+        self._tell()
         _log.info("CSI driver %s has gone", name)
 
     async def _node_ids(self) -> dict[str, str]:

@@ -111,3 +111,12 @@ def capabilities(socket: str, side: str) -> frozenset[int]:
     return frozenset(
         capability.get("rpc", {}).get("type", 0) for capability in answer.get("capabilities", ())
     )
+
+
+def services(socket: str) -> frozenset[int]:
+    """What the driver is as a whole, by CSI's numbers. Raises DriverError."""
+    answer = call(socket, "csi.v1.Identity/GetPluginCapabilities")
+    return frozenset(
+        capability.get("service", {}).get("type", 0)
+        for capability in answer.get("capabilities", ())
+    )

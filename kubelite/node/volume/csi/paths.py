@@ -54,9 +54,14 @@ def drivers(root: str) -> str:
     return f"{_own(root)}/registered"
 
 
-def records(root: str, uid: str) -> str:
-    """The directory of the records of what is published for a pod."""
-    return f"{root}/pods/{uid}/csi"
+def records(root: str) -> str:
+    """The directory of the records of what is published for pods."""
+    return f"{_own(root)}/published"
+
+
+def record(root: str, uid: str, spec_name: str) -> str:
+    """The record of a volume of a pod. The names of volumes have no underscore."""
+    return f"{records(root)}/{uid}_{spec_name}"
 
 
 def _own(root: str) -> str:

@@ -25,6 +25,10 @@ from kubelite.node.volume.csi import drivers, paths
 from kubelite.node.volume.csi.drivers import RegisteredDriver
 from kubelite.node.volume.csi.requests import STAGE_UNSTAGE_VOLUME, DriverVolume
 from kubelite.node.volume.errors import VolumeError
+from kubelite.objects.rules import driver_volumes
+
+UNFINISHED = ".tmp"
+"""How the names of files end that are still being written (lib/files)."""
 
 
 class PublishedVolume(msgspec.Struct, frozen=True):
@@ -73,10 +77,9 @@ def publish(
         driver.name, volume.handle, target(root, uid, volume), _staged(root, volume, stages)
     )
     try:
-        for path in (paths.records(root, uid), paths.locks(root), os.path.dirname(record.target)):
+        for path in (paths.records(root), paths.locks(root), os.path.dirname(record.target)):
             os.makedirs(path, 0o750, exist_ok=True)
-        name = f"{paths.records(root, uid)}/{volume.spec_name}"
-        write_record(name, record, durable=True)
+        write_record(paths.record(root, uid, volume.spec_name), record, durable=True)
         with FileLock(paths.lock(root, driver.name, volume.handle)):
             if record.staged:
                 os.makedirs(record.staged, 0o750, exist_ok=True)
@@ -141,22 +144,56 @@ def _call(
 # -- the way back ----------------------------------------------------------------------------------
 
 
+def published(root: str, uid: str) -> list[str]:
+    """The volumes, by their names, that drivers may have published for a pod."""
+    prefix = f"{uid}_"
+    return [name.removeprefix(prefix) for name in _records(root) if name.startswith(prefix)]
+
+
+def _records(root: str) -> list[str]:
+    """The names of all records. What a killed writer has left unfinished says nothing."""
+    return [name for name in names(paths.records(root)) if not name.endswith(UNFINISHED)]
+
+
+def in_use(root: str) -> list[str]:
+    """The volumes of PersistentVolumes that pods of the node have, by their unique names."""
+    used = set()
+    for name in _records(root):
+        with contextlib.suppress(FileNotFoundError, RecordError):
+            record = read_record(f"{paths.records(root)}/{name}", PublishedVolume)
+            used.add(driver_volumes.unique_name(record.driver, record.handle))
+    return sorted(used)
+
+
+def of_volume(root: str, driver: str, handle: str) -> PublishedVolume | None:
+    """How one of the pods that have a volume has it; None where none has."""
+    for name in _records(root):
+        with contextlib.suppress(FileNotFoundError, RecordError):
+            record = read_record(f"{paths.records(root)}/{name}", PublishedVolume)
+            if (record.driver, record.handle) == (driver, handle):
+                return record
+    return None
+
+
 def unpublish_all(root: str, uid: str) -> None:
     """Takes back all that drivers may have published for a pod. Raises VolumeError; then it can be
     tried again.
     """
-    directory = paths.records(root, uid)
-    for name in names(directory):
+    for name in published(root, uid):
+        path = paths.record(root, uid, name)
         try:
-            record = read_record(f"{directory}/{name}", PublishedVolume)
+            record = read_record(path, PublishedVolume)
             with FileLock(paths.lock(root, record.driver, record.handle)):
                 _unpublish(root, uid, record)
-                unlink_missing(f"{directory}/{name}")
+                unlink_missing(path)
         except (OSError, RecordError, VolumeError) as error:
             raise VolumeError(
                 f'UnmountVolume.TearDown failed for volume "{name}" : {error}',
                 hint="the driver has to be there: it is asked again",
             ) from error
+    for name in names(paths.records(root)):
+        if name.startswith(f"{uid}_"):
+            unlink_missing(f"{paths.records(root)}/{name}")
 
 
 def _unpublish(root: str, uid: str, record: PublishedVolume) -> None:
@@ -185,9 +222,9 @@ def _remove_target(path: str) -> None:
 
 def _is_used(root: str, uid: str, staged: str) -> bool:
     """Whether another pod's record names a staged volume. Raises RecordError, OSError."""
-    for other in names(f"{root}/pods"):
-        directory = paths.records(root, other)
-        for name in names(directory) if other != uid else ():
+    directory = paths.records(root)
+    for name in _records(root):
+        if not name.startswith(f"{uid}_"):
             with contextlib.suppress(FileNotFoundError):
                 if read_record(f"{directory}/{name}", PublishedVolume).staged == staged:
                     return True

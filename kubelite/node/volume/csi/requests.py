@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kubelite.lib.digest import hexdigest
 from kubelite.node.volume.errors import VolumeError
+from kubelite.objects.rules import driver_volumes
 
 if TYPE_CHECKING:
     from kubelite.objects.pod.pod import Pod, Volume
@@ -111,12 +112,7 @@ def needs_attachment(volume: DriverVolume, driver: Mapping[str, Any] | None) -> 
     """Whether a volume has to be attached to the node first."""
     if volume.is_inline:
         return False
-    return driver is None or driver["spec"].get("attachRequired") is not False
-
-
-def attachment_name(driver: str, handle: str, node: str) -> str:
-    """The name of the VolumeAttachment of a volume and a node."""
-    return f"csi-{hexdigest(f'{handle}{driver}{node}'.encode())}"
+    return driver_volumes.attach_required(driver)
 
 
 def capability(
