@@ -79,6 +79,8 @@ class Driver:
         return {}
 
     def NodePublishVolume(self, request: Message) -> Message:  # noqa: N802
+        if "block" in request["volume_capability"]:
+            return self.publish_device(request)
         source = request.get("staging_target_path")
         if source is None:
             volume = self.volume(request["volume_id"])
@@ -90,8 +92,26 @@ class Driver:
         bind(Path(source), request["target_path"])
         return {}
 
+    def publish_device(self, request: Message) -> Message:
+        """The file ``disk`` of the volume as a loop device."""
+        disk = str(self.volume(request["volume_id"]) / "disk")
+        words = ["losetup", "--noheadings", "--output", "NAME", "--associated", disk]
+        device = subprocess.run(words, capture_output=True, text=True, check=True).stdout.strip()
+        if not device:
+            words = ["losetup", "--find", "--show", disk]
+            device = subprocess.run(words, capture_output=True, text=True, check=True).stdout
+        Path(request["target_path"]).touch()
+        bind(Path(device.strip()), request["target_path"])
+        return {}
+
     def NodeUnpublishVolume(self, request: Message) -> Message:  # noqa: N802
         unmount(request["target_path"])
+        disk = self.volume(request["volume_id"]) / "disk"
+        if disk.exists():
+            words = ["losetup", "--noheadings", "--output", "NAME", "--associated", str(disk)]
+            found = subprocess.run(words, capture_output=True, text=True, check=True).stdout
+            for device in found.split():
+                subprocess.run(["losetup", "--detach", device], check=True)
         if request["volume_id"].startswith("csi-"):
             subprocess.run(["rm", "-rf", str(self.volume(request["volume_id"]))], check=True)
         return {}
@@ -209,6 +229,8 @@ def unmount(target: str) -> None:
         subprocess.run(["umount", target], check=True)
     if os.path.isdir(target):
         os.rmdir(target)
+    elif os.path.exists(target):
+        os.unlink(target)
 
 
 def main(root: Path, state: Path) -> None:

@@ -17,7 +17,7 @@ import pytest
 
 from tests.cluster import csi_driver
 from tests.cluster.csi_driver import NAME
-from tests.cluster.world import Cluster, cluster_that_is_up, eventually
+from tests.cluster.world import PATIENCE, Cluster, cluster_that_is_up, eventually
 
 OBJECTS = """
 apiVersion: storage.k8s.io/v1
@@ -81,8 +81,13 @@ INLINE = """csi: {driver: dir.csi.test, volumeAttributes: {size: small},
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     with cluster_that_is_up(tmp_path_factory.mktemp("csi") / "root") as world:
-        world.apply(OBJECTS)
         yield world
+
+
+def describe_driver(cluster: Cluster, manifest: str) -> None:
+    """What a CSIDriver says of attaching cannot be changed."""
+    cluster.kubectl("delete", "csidriver", NAME, "--ignore-not-found")
+    cluster.apply(manifest)
 
 
 class RunningDriver:
@@ -144,6 +149,10 @@ def driver_of(cluster: Cluster, tmp_path: Path) -> Iterator[RunningDriver]:
             subprocess.run(["umount", path], check=True)
 
 
+def wait() -> str:
+    return f"--timeout={PATIENCE:.0f}s"
+
+
 def mounts(cluster: Cluster) -> list[str]:
     lines = Path("/proc/self/mountinfo").read_text().splitlines()
     return [path for line in lines if f"{cluster.root}/pl" in (path := line.split()[4])] + [
@@ -161,6 +170,7 @@ def start(cluster: Cluster, name: str, source: str) -> None:
 
 
 def test_pods_use_volumes_of_a_driver_that_dies_at_every_call(cluster, tmp_path):
+    describe_driver(cluster, OBJECTS)
     start(cluster, "early", CLAIM)
     missing = f"driver name {NAME} not found in the list of registered CSI drivers"
     eventually(lambda: missing in cluster.kubectl("describe", "pod", "early").stdout)
@@ -201,6 +211,7 @@ def test_pods_use_volumes_of_a_driver_that_dies_at_every_call(cluster, tmp_path)
 
 
 def test_a_volume_that_a_driver_makes_for_a_pod_goes_with_it(cluster, tmp_path):
+    describe_driver(cluster, OBJECTS)
     with driver_of(cluster, tmp_path) as driver:
         start(cluster, "p", INLINE)
         eventually(lambda: is_ready(cluster, "p"))
@@ -218,6 +229,63 @@ def test_a_volume_that_a_driver_makes_for_a_pod_goes_with_it(cluster, tmp_path):
         assert driver.calls("NodeStageVolume") == []
         cluster.kubectl("delete", "pod", "p")
         eventually(lambda: not volume.exists() and mounts(cluster) == [])
+        eventually(lambda: not any((cluster.root / "pods").iterdir()))
+
+
+DISK = """
+apiVersion: v1
+kind: PersistentVolume
+metadata: {name: disk}
+spec:
+  capacity: {storage: 1Mi}
+  accessModes: [ReadWriteOnce]
+  volumeMode: Block
+  persistentVolumeReclaimPolicy: Retain
+  storageClassName: ""
+  csi: {driver: dir.csi.test, volumeHandle: disk-1}
+---
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata: {name: disk}
+spec:
+  accessModes: [ReadWriteOnce]
+  volumeMode: Block
+  storageClassName: ""
+  volumeName: disk
+  resources: {requests: {storage: 1Mi}}
+"""
+RAW = """
+apiVersion: v1
+kind: Pod
+metadata: {name: raw}
+spec:
+  terminationGracePeriodSeconds: 0
+  containers:
+  - name: c
+    image: host
+    command: [sh, -c, "echo written | dd of=/dev/xvd conv=fsync; exec sleep 1000"]
+    volumeDevices: [{name: disk, devicePath: /dev/xvd}]
+  volumes: [{name: disk, persistentVolumeClaim: {claimName: disk}}]
+"""
+
+
+def test_a_block_volume_of_a_driver_is_a_device_of_the_container(cluster, tmp_path):
+    describe_driver(cluster, OBJECTS)
+    with driver_of(cluster, tmp_path) as driver:
+        disk = tmp_path / "driver" / "volumes" / "disk-1" / "disk"
+        disk.parent.mkdir()
+        disk.write_bytes(bytes(1 << 20))
+        cluster.apply(DISK)
+        cluster.kubectl("wait", "--for=jsonpath={.status.phase}=Bound", "pvc/disk", wait())
+        cluster.apply(RAW)
+        eventually(lambda: is_ready(cluster, "raw"))
+        eventually(lambda: disk.read_bytes().startswith(b"written\n"))
+        assert driver.calls("NodeStageVolume")[-1]["volume_capability"] == {
+            "block": {},
+            "access_mode": {"mode": 1},
+        }
+        cluster.kubectl("delete", "pod", "raw")
+        eventually(lambda: mounts(cluster) == [])
         eventually(lambda: not any((cluster.root / "pods").iterdir()))
 
 
@@ -259,8 +327,7 @@ def events(cluster: Cluster, kind: str, name: str) -> list[tuple[str, str]]:
 
 
 def test_a_driver_makes_attaches_and_removes_a_volume_and_dies_at_every_call(cluster, tmp_path):
-    cluster.kubectl("delete", "csidriver", NAME)
-    cluster.apply(CLASSES)
+    describe_driver(cluster, CLASSES)
     node = cluster.get("nodes")["items"][0]["metadata"]["name"]
     with driver_of(cluster, tmp_path) as driver:
         driver.let_die("CreateVolume", "ControllerPublishVolume")

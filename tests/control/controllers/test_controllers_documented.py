@@ -226,6 +226,7 @@ EVENTS: dict[str, str] = {
         VolumeFailedDelete VolumeFailedRecycle VolumeMismatch WaitForFirstConsumer
         WaitForPodScheduled
         """,
+    "storage.attach_detach": "FailedAttachVolume SuccessfulAttachVolume",
     "storage.ephemeral": "FailedBinding",
     "storage.expander": "ExternalExpanding",
     "storage.provisioner": "ProvisioningFailed ProvisioningSucceeded VolumeResizeSuccessful",
@@ -285,7 +286,7 @@ KINDS = re.compile(
     "(ReplicaSet|StatefulSet|DaemonSet|CronJob|ConfigMap|EndpointSlice|ServiceAccount|LoadBalancer"
     "|ReplicationController|HorizontalPodAutoscaler|PodDisruptionBudget|PersistentVolume(Claim)?"
     "|ControllerRevision|CertificateSigningRequest|SubjectAccessReview|TokenRequest"
-    "|ValidatingAdmissionPolicy|ClusterTrustBundle|ServiceCIDR)"
+    "|ValidatingAdmissionPolicy|ClusterTrustBundle|ServiceCIDR|VolumeAttachment)"
 )
 WORD = re.compile("[A-Z][a-z]+[A-Z][A-Za-z]+|NoPods|CIDR[A-Za-z]+")
 
