@@ -188,8 +188,8 @@ def _report(
         and not is_deleting(attachment)
         and (unique := _unique_name(view, attachment))
     }
-    said = [entry["name"] for entry in status_of(node).get("volumesAttached") or ()]
-    if sorted(said) == sorted(attached):
+    reported = [entry["name"] for entry in status_of(node).get("volumesAttached") or ()]
+    if sorted(reported) == sorted(attached):
         return []
     entries: list[dict[str, Any]] = [
         {"name": unique, "devicePath": ""} for unique in sorted(attached)
@@ -198,7 +198,7 @@ def _report(
         Patch(NODES, "", name_of(node), {"status": {"volumesAttached": entries}}, "merge", "status")
     ]
     for unique, name in attached.items():
-        if unique not in said and name in wanted:
+        if unique not in reported and name in wanted:
             text = f'AttachVolume.Attach succeeded for volume "{name_of(wanted[name].volume)}" '
             actions += [
                 _event(pod, "Normal", "SuccessfulAttachVolume", text) for pod in wanted[name].pods

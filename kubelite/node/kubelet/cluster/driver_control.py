@@ -259,8 +259,8 @@ class DriverControl:
     async def _provision(self, side: _Side, claim: Object) -> None:
         name = str(claim["spec"].get("storageClassName") or "")
         storage_class = self._view[STORAGE_CLASSES].get("", name)
-        made = self._view[PERSISTENT_VOLUMES].get("", volume_name(claim["metadata"]["uid"]))
-        if storage_class is None or made is not None:
+        present = self._view[PERSISTENT_VOLUMES].get("", volume_name(claim["metadata"]["uid"]))
+        if storage_class is None or present is not None:
             return
         if provisioning.waits_for_consumer(claim, storage_class):
             return

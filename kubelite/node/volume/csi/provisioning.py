@@ -112,17 +112,17 @@ def _fs_type(parameters: Mapping[str, str]) -> str:
 
 
 def persistent_volume(
-    claim: Object, storage_class: Object, driver: str, made: Object
+    claim: Object, storage_class: Object, driver: str, answer: Object
 ) -> dict[str, Any]:
-    """The object for a volume that the driver has made; ``made`` is CSI's Volume."""
+    """The object for a volume that the driver has made; ``answer`` is CSI's Volume."""
     metadata, spec = claim["metadata"], claim["spec"]
-    source: dict[str, Any] = {"driver": driver, "volumeHandle": made["volume_id"]}
-    if made.get("volume_context"):
-        source["volumeAttributes"] = made["volume_context"]
+    source: dict[str, Any] = {"driver": driver, "volumeHandle": answer["volume_id"]}
+    if answer.get("volume_context"):
+        source["volumeAttributes"] = answer["volume_context"]
     if fs_type := _fs_type(storage_class.get("parameters") or {}):
         source["fsType"] = fs_type
     volume_spec = {
-        "capacity": {"storage": str(made.get("capacity_bytes") or requested(claim))},
+        "capacity": {"storage": str(answer.get("capacity_bytes") or requested(claim))},
         "accessModes": spec.get("accessModes") or [],
         "volumeMode": spec.get("volumeMode") or "Filesystem",
         "mountOptions": storage_class.get("mountOptions") or [],
@@ -138,7 +138,7 @@ def persistent_volume(
         },
         "csi": source,
     }
-    if terms := _terms(made):
+    if terms := _terms(answer):
         volume_spec["nodeAffinity"] = {"required": {"nodeSelectorTerms": terms}}
     return {
         "apiVersion": "v1",
@@ -152,7 +152,7 @@ def persistent_volume(
     }
 
 
-def _terms(made: Object) -> list[dict[str, Any]]:
+def _terms(answer: Object) -> list[dict[str, Any]]:
     """Where a volume can be reached: on nodes that have all labels of one of its topologies."""
     return [
         {
@@ -161,7 +161,7 @@ def _terms(made: Object) -> list[dict[str, Any]]:
                 for key, value in sorted((topology.get("segments") or {}).items())
             ]
         }
-        for topology in made.get("accessible_topology") or ()
+        for topology in answer.get("accessible_topology") or ()
         if topology.get("segments")
     ]
 
