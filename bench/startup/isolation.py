@@ -6,6 +6,7 @@ import fcntl
 import os
 import socket
 import struct
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -72,6 +73,15 @@ def _open_namespace(kind: str) -> int:
     return os.open(f"/proc/self/ns/{kind}", os.O_RDONLY | os.O_CLOEXEC)
 
 
+def _enter(descriptor: int, kind: int) -> None:
+    """Only a process of one thread can; the engine has another until the kernel has freed a bridge
+    that it took away, for 50 ms.
+    """
+    while len(os.listdir("/proc/self/task")) > 1:
+        time.sleep(0.001)
+    _call("setns", descriptor, kind)
+
+
 class Isolation:
     """Two mount namespaces in one new network namespace: the run's, with the machine's cgroup
     mounts, and the peers', where their usual directories are empty and a hybrid host looks like
@@ -97,23 +107,23 @@ class Isolation:
         for path, mode in _HIDDEN.items():
             _mount("bench", path, "tmpfs", 0, f"mode={mode}")
         peers = _open_namespace("mnt")
-        _call("setns", self._own, _NEWNS)
+        _enter(self._own, _NEWNS)
         return peers
 
     @contextmanager
     def peers(self) -> Iterator[None]:
         """Inside, this process and what it starts see the peers' mounts. setns moves the working
         directory to /, so all paths of a run are absolute."""
-        _call("setns", self._peers, _NEWNS)
+        _enter(self._peers, _NEWNS)
         try:
             yield
         finally:
-            _call("setns", self._own, _NEWNS)
+            _enter(self._own, _NEWNS)
 
     def close(self) -> None:
         """Back to the machine's namespaces."""
         for descriptor, kind in self._machine:
-            _call("setns", descriptor, kind)
+            _enter(descriptor, kind)
             os.close(descriptor)
         os.close(self._own)
         os.close(self._peers)

@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from kubelite.core import native
+from kubelite.core.errors import NativeError
 from kubelite.node.network import ipam, names
 from kubelite.objects.facts.pod_ranges import IPV6_UPPER, PREFIX
 
@@ -34,6 +35,7 @@ _IFREQ = "16si20x"
 """A name and an int in a struct ifreq, netdevice(7)."""
 MAX_MTU = 65535
 """Of a veth and of a bridge; the loopback has more."""
+_LOOK_SECONDS = 0.0002
 _NO_UPLINK = (
     *("lo", "kl-", "lb-", "veth", "docker", "br-", "virbr", "podman", "cni", "cali", "flannel"),
     *("lxc", "lxdbr", "incusbr", "vnet", "tap"),
@@ -142,7 +144,33 @@ def remove(key: str) -> bool:
             return False
         if tag := _tag(name):
             _restore_forwarding(name, tag)
-        return native.net_delete(name)
+        return _delete(name)
+
+
+def _delete(name: str) -> bool:
+    """Deletes an interface; False when there was none. Returns once nobody sees it any more: the
+    kernel then waits, for 30 to 50 ms, until no processor can still look at it, in a system call
+    that nothing interrupts. Raises NativeError.
+    """
+    import threading  # for the last pod of a home only
+
+    answers: list[bool | NativeError] = []
+
+    def work() -> None:
+        try:
+            answers.append(native.net_delete(name))
+        except NativeError as error:
+            answers.append(error)
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    while thread.is_alive() and exists(name):
+        thread.join(_LOOK_SECONDS)
+    for answer in answers:
+        if isinstance(answer, NativeError):
+            raise answer
+        return answer
+    return True
 
 
 def restores_forwarding(key: str) -> tuple[bool, bool]:

@@ -121,7 +121,7 @@ def _mask(bits: int) -> int:
 
 def text(address: int) -> str:
     """An address in dotted notation."""
-    return ".".join(str(byte) for byte in address.to_bytes(4, "big"))
+    return ".".join(map(str, address.to_bytes(4, "big")))
 
 
 def number(address: str) -> int:

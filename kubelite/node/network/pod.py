@@ -158,10 +158,10 @@ class PodNetwork:
     def remove(self, uid: str) -> None:
         """Removes everything of a pod, and the shared objects when it was the last one.
 
-        Does nothing, quickly, for an unknown pod. The bridge goes first: while the kernel removes
-        it, the pod's interface vanishes with its namespace. Raises NativeError, NetworkError.
+        Does nothing, quickly, for an unknown pod. The pod's interface goes first, which mostly has
+        vanished with its namespace: it would wait for the kernel's removal of the bridge. Raises
+        NativeError, NetworkError.
         """
-        self._close_behind(uid)
         mine = [entry for entry in self._leases.held() if entry.uid == uid]
         for entry in mine:
             self._unplug(entry)

@@ -59,7 +59,9 @@ class PodQueries:
     def list(self, namespace: str | None) -> list[Pod]:
         """Every pod of a namespace, None for all, by namespace and name."""
         records = [r for r in self._ledger.pods() if namespace in (None, r.namespace)]
-        return [self.shown(r) for r in sorted(records, key=lambda r: (r.namespace, r.name))]
+        address = facts.node_address()
+        ordered = sorted(records, key=lambda record: (record.namespace, record.name))
+        return [self.shown(record, address=address) for record in ordered]
 
     def get(self, namespace: str, name: str) -> Pod:
         """One pod with its status. Raises NotFound."""
@@ -270,17 +272,20 @@ class PodQueries:
         """The specification of a pod."""
         return msgspec.json.decode(record.pod, type=Pod)
 
-    def shown(self, record: PodRecord, pod: Pod | None = None) -> Pod:
-        """A pod with its status; ``pod`` is its specification where the caller has decoded it."""
+    def shown(self, record: PodRecord, pod: Pod | None = None, *, address: str = "") -> Pod:
+        """A pod with its status; ``pod`` is its specification where the caller has decoded it, and
+        ``address`` that of the node where the caller knows it.
+        """
         specification = pod or self.pod(record)
         observed = self._with_described_exits(specification, self.observe(record))
         if needs_care(specification, observed):
             self.needing_care[record.uid] = has_dead_sandbox(observed)
-        return self.with_status(specification, observed)
+        return self.with_status(specification, observed, address)
 
-    def with_status(self, pod: Pod, observed: ObservedPod) -> Pod:
+    def with_status(self, pod: Pod, observed: ObservedPod, address: str = "") -> Pod:
         """A pod with the status that follows from an observation."""
-        return status.with_status(pod, observed, facts.node_name(), facts.node_address())
+        address = address or facts.node_address()
+        return status.with_status(pod, observed, facts.node_name(), address)
 
     def observe(self, record: PodRecord) -> ObservedPod:
         """What is there of a pod."""
