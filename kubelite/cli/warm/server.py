@@ -10,6 +10,7 @@ and after ``KUBELITE_WARM_SECONDS`` seconds without a command.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import gc
 import io
@@ -170,16 +171,22 @@ class Server:
         self._children[os.pidfd_open(child)] = (child, command.connection)
 
     def _prepare(self) -> None:
-        """Forks the child that the next command will run in."""
+        """Forks the child that the next command will run in; where that fails, the command gets one
+        when it comes.
+        """
         self._wants_standby = False
+        with contextlib.suppress(OSError):
+            self._standby = self._fork_ahead()
+
+    def _fork_ahead(self) -> Standby:
         ours, theirs = standby.channel()
-        child = os.fork()
-        if child == 0:
-            ours.close()
-            self._leave()
-            _stand_by(theirs, self._pages)
-        self._standby = Standby(child, os.pidfd_open(child), ours)
-        theirs.close()
+        with theirs:
+            child = os.fork()
+            if child == 0:
+                ours.close()
+                self._leave()
+                _stand_by(theirs, self._pages)
+            return Standby(child, os.pidfd_open(child), ours)
 
     def _leave(self) -> None:
         """Closes, in a child, what belongs to the warm process and to other children."""
