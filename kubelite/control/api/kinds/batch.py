@@ -49,7 +49,6 @@ def _default_job(obj: Any) -> None:
     replace = "TerminatingOrFailed" if spec.podFailurePolicy is None else "Failed"
     if spec.podReplacementPolicy is None:
         spec.podReplacementPolicy = replace
-    obj.metadata.labels = obj.metadata.labels or dict(spec.template.metadata.labels)
     for rule in spec.podFailurePolicy.rules or () if spec.podFailurePolicy else ():
         for pattern in rule.onPodConditions or ():
             pattern.status = pattern.status or "True"
@@ -63,6 +62,16 @@ def _default_cron_job(obj: Any) -> None:
         spec.successfulJobsHistoryLimit = 3
     if spec.failedJobsHistoryLimit is None:
         spec.failedJobsHistoryLimit = 1
+
+
+def _default_job_document(document: Object) -> None:
+    """A Job without labels has those of its template, the very same: what the server adds to the
+    ones it adds to the others. Equal labels of its own are others.
+    """
+    pod_defaults.of_template(document)
+    of_pods = (document["spec"]["template"].get("metadata") or {}).get("labels")
+    if of_pods and not document["metadata"].get("labels"):
+        document["metadata"]["labels"] = of_pods
 
 
 def _default_job_pods(document: Object) -> None:
@@ -463,10 +472,10 @@ def _prepare_job(obj: Object) -> None:
         selector["matchLabels"] = dict(
             sorted({**uid, **(selector.get("matchLabels") or {})}.items())
         )
-        # A job without labels shares those of its template, and gets the generated ones with them.
-        # Where the template has none either, what is no label is told of the template alone.
+        # Where neither has labels, what is no label is told of the template alone.
+        own_labels = obj["metadata"].get("labels")
         are_labels = not any(names.label_value(value) for value in missing.values())
-        if (labels or are_labels) and (obj["metadata"].get("labels") or {}) == labels:
+        if own_labels is labels if labels else are_labels and not own_labels:
             obj["metadata"] = {
                 **obj["metadata"],
                 "labels": dict(sorted({**labels, **missing}.items())),
@@ -540,7 +549,7 @@ _ORPHANS = (
 KINDS: dict[tuple[str, str], Rules] = {
     ("batch", "Job"): Rules(
         defaults=_default_job,
-        document_defaults=pod_defaults.of_template,
+        document_defaults=_default_job_document,
         check=_check_job,
         check_update=_check_job_update,
         check_subresource={"status": job_status.check},

@@ -90,6 +90,17 @@ def test_a_job_finds_its_pods_by_its_uid():
     assert labels["batch.kubernetes.io/job-name"] == labels["job-name"] == "j"
 
 
+def test_a_job_shares_the_labels_of_its_pods_unless_it_has_some():
+    for own in (None, {"a": "b"}):
+        template = {"metadata": {"labels": {"a": "b"}}, "spec": {**SPEC, "restartPolicy": "Never"}}
+        metadata = {"name": "j", **({"labels": own} if own else {})}
+        job = {"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata}
+        made = created({**job, "spec": {"template": template}})
+        labels = made["spec"]["template"]["metadata"]["labels"]
+        assert labels["a"] == "b" and labels["job-name"] == "j"
+        assert made["metadata"]["labels"] == (own or labels)
+
+
 def test_a_job_with_its_own_selector_keeps_it():
     template = {"metadata": {"labels": {"a": "b"}}, "spec": {**SPEC, "restartPolicy": "Never"}}
     spec = {"manualSelector": True, "selector": {"matchLabels": {"a": "b"}}, "template": template}
