@@ -26,6 +26,8 @@ PATCH_TYPES = {
 }
 METADATA_ONLY = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 METADATA_LIST_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json"
+DISCOVERY = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 
 _encode = msgspec.json.Encoder().encode
 _decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder()
@@ -133,6 +135,7 @@ class Client:
         bookmarks: bool = True,
         timeout_seconds: int = 0,
         metadata_only: bool = False,
+        as_table: bool = False,
     ) -> AsyncIterator[AsyncGenerator[Batch, None]]:
         """What happens to objects after a revision, several events at a time::
 
@@ -142,8 +145,9 @@ class Client:
 
         ``initial_events`` is the streaming list: everything there is comes first as ADDED, closed
         by a BOOKMARK whose annotation ``k8s.io/initial-events-end`` is "true"; Invalid or
-        BadRequest where the server cannot do that. The stream ends when the server ends it, and
-        raises Gone when the revision is no longer kept.
+        BadRequest where the server cannot do that. ``as_table``: each event's object is a Table of
+        one row. The stream ends when the server ends it, and raises Gone when the revision is no
+        longer kept.
         """
         options = {
             "watch": "true",
@@ -157,7 +161,8 @@ class Client:
                 "resourceVersionMatch": "NotOlderThan",
             }
         query = _query(_selectors(selection), options)
-        headers = {**self._headers, "Accept": METADATA_ONLY} if metadata_only else self._headers
+        accept = TABLE if as_table else METADATA_ONLY if metadata_only else ""
+        headers = {**self._headers, "Accept": accept} if accept else self._headers
         call = Call("GET", resource.path(selection.namespace), query, headers)
         async with (
             self._transport.stream(call) as pieces,
@@ -177,13 +182,15 @@ class Client:
         sub: str = "",
         dry_run: bool = False,
         field_manager: str = "",
+        strict: bool = False,
     ) -> Object:
         """Creates an object, or posts to the sub-resource of the object ``name``.
 
-        The namespace is the object's own where none is given. Raises AlreadyExists, Invalid.
+        The namespace is the object's own where none is given. ``strict`` refuses unknown fields.
+        Raises AlreadyExists, Invalid, BadRequest.
         """
         where = namespace or str((obj.get("metadata") or {}).get("namespace") or "")
-        query = _write_options(dry_run, field_manager)
+        query = _write_options(dry_run, field_manager, strict=strict)
         return await self._json("POST", resource.path(where, name, sub), query, body=_encode(obj))
 
     async def update(
@@ -219,14 +226,15 @@ class Client:
         dry_run: bool = False,
         field_manager: str = "",
         force: bool = False,
+        strict: bool = False,
     ) -> Object:
         """Changes an object. ``kind`` is json, merge, strategic or apply (see :meth:`apply`).
 
-        A ``metadata.resourceVersion`` or ``metadata.uid`` in the patch makes it conditional.
-        Raises NotFound, Conflict, Invalid.
+        A ``metadata.resourceVersion`` or ``metadata.uid`` in the patch makes it conditional;
+        ``strict`` refuses unknown fields. Raises NotFound, Conflict, Invalid, BadRequest.
         """
         path = resource.path(namespace, name, sub)
-        query = _write_options(dry_run, field_manager, force)
+        query = _write_options(dry_run, field_manager, force, strict)
         return await self._json(
             "PATCH", path, query, body=_encode(patch), content_type=PATCH_TYPES[kind]
         )
@@ -251,9 +259,11 @@ class Client:
         force: bool = False,
         sub: str = "",
         dry_run: bool = False,
+        strict: bool = False,
     ) -> Object:
         """Server-side apply: creates or changes an object to have these fields, owned by the
-        manager. Raises Conflict where another manager owns one and ``force`` is not given.
+        manager. Raises Conflict where another manager owns one and ``force`` is not given;
+        BadRequest for unknown fields where ``strict`` is.
         """
         metadata = obj["metadata"]
         return await self.patch(
@@ -266,6 +276,7 @@ class Client:
             force=force,
             field_manager=field_manager,
             dry_run=dry_run,
+            strict=strict,
         )
 
     async def delete(
@@ -377,9 +388,15 @@ class Client:
             )
         return names
 
-    async def get_path(self, path: str) -> Object:
-        """The JSON at any path of the server, as ``/apis`` or ``/version``."""
-        return await self._json("GET", path)
+    async def get_path(self, path: str, query: str = "", *, accept: str = "") -> Object:
+        """The JSON at any path of the server, as ``/apis`` or ``/version``; ``accept`` is the media
+        type of another form of it.
+        """
+        return await self._json("GET", path, query, accept=accept)
+
+    async def get_bytes(self, path: str, query: str = "") -> bytes:
+        """What stands at a path that is no JSON, as the log of a pod."""
+        return await self._bytes("GET", path, query, accept="*/*")
 
     async def close(self) -> None:
         """Closes the transport."""
@@ -466,14 +483,17 @@ def _query(*options: Mapping[str, Any]) -> str:
     return urlencode(given) if given else ""
 
 
-def _write_options(dry_run: bool, field_manager: str, force: bool = False) -> str:
-    if not (dry_run or field_manager or force):
+def _write_options(
+    dry_run: bool, field_manager: str, force: bool = False, strict: bool = False
+) -> str:
+    if not (dry_run or field_manager or force or strict):
         return ""
     return _query(
         {
             "dryRun": "All" if dry_run else "",
             "fieldManager": field_manager,
             "force": "true" if force else "",
+            "fieldValidation": "Strict" if strict else "",
         }
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from kubelite.client.errors import BadKubeconfig
@@ -37,6 +37,17 @@ def load(path: str, context: str = "") -> ClusterAccess:
 
     Raises BadKubeconfig.
     """
+    return _Reader({path: _read(path)}).access(context)
+
+
+def load_merged(paths: Sequence[str], context: str = "") -> ClusterAccess:
+    """The same of several files, as KUBECONFIG names them: of entries with one name the first
+    counts, and the first current-context. Raises BadKubeconfig.
+    """
+    return _Reader({path: _read(path) for path in paths}).access(context)
+
+
+def _read(path: str) -> dict[str, Any]:
     import yaml  # a node has no kubeconfig
 
     try:
@@ -46,7 +57,9 @@ def load(path: str, context: str = "") -> ClusterAccess:
         raise BadKubeconfig(f"cannot read {path}: {error.strerror}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise BadKubeconfig(f"{path} is not valid YAML: {error}") from error
-    return _Reader(path, value).access(context)
+    if not isinstance(value, dict):
+        raise BadKubeconfig(f"{path} is no kubeconfig: it must be a mapping")
+    return value
 
 
 def in_pod(directory: str = ACCOUNT_DIRECTORY) -> ClusterAccess:
@@ -67,67 +80,90 @@ def in_pod(directory: str = ACCOUNT_DIRECTORY) -> ClusterAccess:
     return ClusterAccess(f"https://{host}:{port}", authority, token_file=token_file)
 
 
-class _Reader:
-    """The entries of a file, with errors that name it."""
+class _Entry(NamedTuple):
+    """A cluster, user or context, and the file that it stands in."""
 
-    def __init__(self, path: str, value: Any) -> None:
-        if not isinstance(value, dict):
-            raise BadKubeconfig(f"{path} is no kubeconfig: it must be a mapping")
-        self._path = path
-        self._value = value
+    path: str
+    fields: dict[str, Any]
 
-    def access(self, context: str) -> ClusterAccess:
-        name = context or self._value.get("current-context") or ""
-        if not name:
-            raise BadKubeconfig(f"{self._path} has no current-context")
-        chosen = self._entry("contexts", "context", name)
-        cluster = self._entry("clusters", "cluster", str(chosen.get("cluster") or ""))
-        user = self._entry("users", "user", str(chosen["user"])) if chosen.get("user") else {}
-        for unsupported in ("exec", "auth-provider", "username"):
-            if user.get(unsupported):
-                raise BadKubeconfig(
-                    f"{self._path}: users of type {unsupported} are not supported, "
-                    "use a certificate or a token"
-                )
-        server = str(cluster.get("server") or "").rstrip("/")
-        if not server.startswith(("https://", "http://")):
-            raise BadKubeconfig(f"{self._path}: server {server!r} is not an http or https address")
-        return ClusterAccess(
-            server,
-            authority=self._pem(cluster, "certificate-authority"),
-            certificate=self._pem(user, "client-certificate"),
-            key=self._pem(user, "client-key"),
-            token=str(user.get("token") or ""),
-            token_file=self._beside(str(user.get("tokenFile") or "")),
-            insecure=bool(cluster.get("insecure-skip-tls-verify")),
-            tls_server_name=str(cluster.get("tls-server-name") or ""),
-            proxy=str(cluster.get("proxy-url") or ""),
-            headers={"Impersonate-User": str(user["as"])} if user.get("as") else {},
-            namespace=str(chosen.get("namespace") or "default"),
-            context=name,
-        )
+    def text(self, key: str) -> str:
+        return str(self.fields.get(key) or "")
 
-    def _entry(self, section: str, key: str, name: str) -> dict[str, Any]:
-        for entry in self._value.get(section) or ():
-            if isinstance(entry, dict) and entry.get("name") == name:
-                return dict(entry.get(key) or {})
-        raise BadKubeconfig(f"{self._path} has no {key} named {name!r}")
-
-    def _pem(self, entry: Mapping[str, Any], key: str) -> bytes:
-        data, path = entry.get(f"{key}-data"), entry.get(key)
-        if data:
+    def pem(self, key: str) -> bytes:
+        """A certificate or key, in the entry or in a file that it names. Raises BadKubeconfig."""
+        if data := self.text(f"{key}-data"):
             try:
-                return base64.b64decode(str(data), validate=True)
+                return base64.b64decode(data, validate=True)
             except binascii.Error as error:
-                raise BadKubeconfig(f"{self._path}: {key}-data is not base64") from error
-        if not path:
+                raise BadKubeconfig(f"{self.path}: {key}-data is not base64") from error
+        if not self.text(key):
             return b""
         try:
-            with open(self._beside(str(path)), "rb") as file:
+            with open(self.beside(key), "rb") as file:
                 return file.read()
         except OSError as error:
-            raise BadKubeconfig(f"cannot read {key} {path}: {error.strerror}") from error
+            raise BadKubeconfig(f"cannot read {key} {self.text(key)}: {error.strerror}") from error
 
-    def _beside(self, path: str) -> str:
-        """Relative paths start at the directory of the file."""
-        return os.path.join(os.path.dirname(os.path.abspath(self._path)), path) if path else ""
+    def beside(self, key: str) -> str:
+        """A path; a relative one starts at the directory of the file."""
+        directory = os.path.dirname(os.path.abspath(self.path))
+        return os.path.join(directory, self.text(key)) if self.text(key) else ""
+
+
+class _Reader:
+    """The entries of files, with errors that name them."""
+
+    def __init__(self, files: Mapping[str, dict[str, Any]]) -> None:
+        self._files = files
+        self._names = " and ".join(files)
+
+    def access(self, context: str) -> ClusterAccess:
+        current = (value.get("current-context") for value in self._files.values())
+        name = context or str(next(filter(None, current), ""))
+        if not name:
+            raise BadKubeconfig(f"{self._names} has no current-context")
+        chosen = self._entry("contexts", "context", name)
+        cluster = self._entry("clusters", "cluster", chosen.text("cluster"))
+        user = self._user(chosen.text("user"))
+        server = cluster.text("server").rstrip("/")
+        if not server.startswith(("https://", "http://")):
+            raise BadKubeconfig(
+                f"{cluster.path}: server {server!r} is not an http or https address"
+            )
+        access = ClusterAccess(
+            server,
+            authority=cluster.pem("certificate-authority"),
+            certificate=user.pem("client-certificate"),
+            key=user.pem("client-key"),
+            token=user.text("token"),
+            token_file=user.beside("tokenFile"),
+            insecure=bool(cluster.fields.get("insecure-skip-tls-verify")),
+            tls_server_name=cluster.text("tls-server-name"),
+            proxy=cluster.text("proxy-url"),
+            headers={"Impersonate-User": user.text("as")} if user.text("as") else {},
+            namespace=chosen.text("namespace") or "default",
+            context=name,
+        )
+        if plugin := user.fields.get("exec"):
+            from kubelite.client import credential_plugin
+
+            issued = credential_plugin.run(plugin, os.path.dirname(os.path.abspath(user.path)))
+            return access._replace(**issued._asdict())
+        return access
+
+    def _user(self, name: str) -> _Entry:
+        user = self._entry("users", "user", name) if name else _Entry("", {})
+        for unsupported in ("auth-provider", "username"):
+            if user.fields.get(unsupported):
+                raise BadKubeconfig(
+                    f"{user.path}: users of type {unsupported} are not supported, "
+                    "use a certificate, a token or exec"
+                )
+        return user
+
+    def _entry(self, section: str, key: str, name: str) -> _Entry:
+        for path, value in self._files.items():
+            for entry in value.get(section) or ():
+                if isinstance(entry, dict) and entry.get("name") == name:
+                    return _Entry(path, dict(entry.get(key) or {}))
+        raise BadKubeconfig(f"{self._names} has no {key} named {name!r}")

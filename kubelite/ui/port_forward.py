@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import AbstractAsyncContextManager
 from typing import NamedTuple
-from urllib.parse import urlencode
 
 import aiohttp
 
 from kubelite.client.client import Client
 from kubelite.client.errors import BadKubeconfig
 from kubelite.client.http import HttpTransport
-from kubelite.client.resources import PODS
-from kubelite.client.transport import Call
+from kubelite.client.port_forward import carry, connect
 from kubelite.control.api.wire.status import StatusError, bad_request, forbidden, unavailable
-from kubelite.lib.directions import until_one_ends
 from kubelite.lib.json import Object
 from kubelite.ui.api_lookup import find_pod
 
@@ -23,9 +19,6 @@ ADDRESS = "127.0.0.2"
 """Of the loopback, but not the page's own address: browsers send a cookie to all ports of the
 address that it is of, and a pod must not get the page's.
 """
-_PROTOCOL = "v4.channel.k8s.io"
-_DATA, _ERROR = 0, 1
-_PIECE = 64 * 1024
 
 
 class PodPort(NamedTuple):
@@ -77,7 +70,7 @@ class PortForwards:
     async def _check(self, target: PodPort) -> None:
         """Tries once whether the API server lets the user do this. Raises StatusError."""
         try:
-            async with self._connect(target):
+            async with connect(self._transport, *target):
                 pass
         except aiohttp.WSServerHandshakeError as error:
             if error.status == 403:
@@ -87,46 +80,14 @@ class PortForwards:
         except (aiohttp.ClientError, TimeoutError, OSError, BadKubeconfig) as error:
             raise unavailable(f"the API server cannot be reached: {error}") from error
 
-    def _connect(
-        self, target: PodPort
-    ) -> AbstractAsyncContextManager[aiohttp.ClientWebSocketResponse]:
-        path = PODS.path(target.namespace, target.pod, "portforward")
-        query = urlencode({"ports": target.port})
-        return self._transport.websocket(Call("GET", path, query), [_PROTOCOL])
-
     async def _carry(
         self, target: PodPort, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
         """One connection; a pod or an API server that has gone ends it."""
         try:
-            async with self._connect(target) as pod:
-                await until_one_ends(_to_pod(reader, pod), _from_pod(pod, writer))
+            async with connect(self._transport, *target) as pod:
+                await carry(pod, reader, writer)
         except (aiohttp.ClientError, TimeoutError, OSError, BadKubeconfig):
             pass  # whoever connects sees the end of the connection
         finally:
             writer.close()
-
-
-async def _to_pod(reader: asyncio.StreamReader, pod: aiohttp.ClientWebSocketResponse) -> None:
-    while piece := await reader.read(_PIECE):
-        await pod.send_bytes(bytes((_DATA,)) + piece)
-
-
-async def _from_pod(pod: aiohttp.ClientWebSocketResponse, writer: asyncio.StreamWriter) -> None:
-    """Each channel begins with the port's number in two bytes; a word on that of errors is the
-    end.
-    """
-    begun = set[int]()
-    while True:
-        message = await pod.receive()
-        if message.type is aiohttp.WSMsgType.PING:
-            await pod.pong(message.data)
-        elif message.type is not aiohttp.WSMsgType.BINARY:
-            return
-        elif (channel := message.data[0]) not in begun:
-            begun.add(channel)
-        elif channel == _ERROR:
-            return
-        else:
-            writer.write(message.data[1:])
-            await writer.drain()
