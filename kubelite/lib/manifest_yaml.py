@@ -58,6 +58,10 @@ _NOT_IN_JSON = frozenset(
 # reading a manifest.
 _INTEGER = r"([-+]?)(?:0[xX]([0-9a-fA-F]+)|0[bB]([01]+)|0[oO]?([0-7]+)|([1-9][0-9]*|0))"
 _FLOAT = r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?"
+_TIME_OR_BASE_60 = (
+    r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}(?:[Tt ][0-9: .+Zz-]+)?$"
+    r"|[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+(?:\.[0-9_]*)?$"
+)
 # JSON escapes a character outside the basic plane as two surrogates; YAML accepts neither.
 _PAIR = r"(?<!\\)((?:\\\\)*)\\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})"
 
@@ -475,6 +479,15 @@ def _fits(kind: str, value: Any) -> bool:
     if kind == "bool":
         return isinstance(value, bool)
     return isinstance(value, int if kind == "int" else (int, float)) and not isinstance(value, bool)
+
+
+def is_text(text: str) -> bool:
+    """Whether a plain scalar is a text to every reader: neither a number, a boolean, null, a time
+    nor a number of base 60.
+    """
+    if not text or text in _NOT_IN_JSON or re.match(_TIME_OR_BASE_60, text):
+        return False
+    return isinstance(_plain(text, _START), str)
 
 
 def _plain(text: str, place: Place) -> Any:

@@ -11,6 +11,9 @@ from typing import Any
 from kubelite.cli.common.command import Document, Output
 from kubelite.cli.common.diagnostic import cell
 
+_ESCAPED_IN_JSON = "<>&"
+"""As Go's encoder does, and so kubectl."""
+
 
 def table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Left-aligned columns three spaces apart, as kubectl prints them; each line ends with a
@@ -33,7 +36,9 @@ def document(data: Any, format: Output | Document) -> str:
         return _yaml(data)
     import json
 
-    text = json.dumps(data, indent=4, ensure_ascii=False) + "\n"
+    text = json.dumps(data, indent=4, ensure_ascii=False, sort_keys=True) + "\n"
+    for character in _ESCAPED_IN_JSON:
+        text = text.replace(character, f"\\u{ord(character):04x}")
     return _escaped(text, lambda character: json.dumps(character)[1:-1])
 
 
@@ -50,18 +55,32 @@ def _yaml(data: Any) -> str:
     import yaml
 
     class Dumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[misc]
-        """Quotes strings in which something has to be escaped."""
+        """Chooses the style of strings as kubectl does."""
+
+        def ignore_aliases(self, data: Any) -> bool:
+            return True
 
     def represent(dumper: Any, text: str) -> Any:
-        is_plain = all(c.isprintable() or c == "\n" for c in text)
-        style = None if is_plain else '"'
-        return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+        return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=_yaml_style(text))
 
     Dumper.add_representer(str, represent)
     text = yaml.dump(
         data, Dumper=Dumper, default_flow_style=False, allow_unicode=True, width=1 << 20
     )
     return _escaped(text, lambda character: f"\\U{ord(character):08X}")
+
+
+def _yaml_style(text: str) -> str | None:
+    """The style of a string: double quotes where something has to be escaped, and where the plain
+    text would be read as something else; a block for several lines; None leaves the choice.
+    """
+    if not all(c.isprintable() or c == "\n" for c in text):
+        return '"'
+    if "\n" in text:
+        return "|"
+    from kubelite.lib.manifest_yaml import is_text
+
+    return None if is_text(text) else '"'
 
 
 def as_list(items: list[Any]) -> dict[str, Any]:
