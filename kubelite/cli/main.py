@@ -4,7 +4,8 @@ No logic: :mod:`kubelite.cli.common.dispatch` reads this table, imports the one 
 command line names, and turns whatever happens into an exit code. Exit codes: 0 success, 1 failure,
 2 wrong usage, 124 timed out while waiting, 130 Ctrl-C, 128+n ended by signal n; of ``pod exec``,
 ``attach`` and ``debug`` the program's own, or 125 kubelite failed, 126 not executable, 127 not
-found; of ``pod check`` and ``pod diff`` 1 findings, 2 nothing could be examined.
+found; of ``pod check``, ``pod diff`` and ``diff`` 1 findings, 2 nothing could be examined; of
+``exec``, ``attach`` and ``run`` in a cluster the program's own.
 """
 
 from __future__ import annotations
@@ -27,6 +28,9 @@ GROUPS = {
     "scheduler": "Explain scheduling decisions from files, or schedule the pods of a cluster.",
     "node": "Run this machine as a node of a cluster.",
     "token": "Let other machines join a cluster.",
+    "rollout": "Follow, undo and restart rollouts in a cluster.",
+    "set": "Change images, variables and resources of pod templates.",
+    "auth": "Say what the cluster lets you do.",
     "system": "Inspect and reset this machine's kubelite.",
 }
 
@@ -36,6 +40,43 @@ COMMANDS = {
     "status": Command("cluster.status", "status", "Show what runs of a cluster."),
     "kubeconfig": Command("cluster.kubeconfig", "kubeconfig", "Print or merge a kubeconfig."),
     "ui": Command("ui.serve", "ui", "Show a cluster, or this machine's pods, in the browser."),
+    "get": Command("api.read.get", "get", "List or show objects of a cluster."),
+    "describe": Command("api.read.describe", "describe", "Describe objects with their events."),
+    "apply": Command("api.write.apply", "apply", "Create or change the objects of files."),
+    "delete": Command("api.write.delete", "delete", "Delete objects and wait until they are gone."),
+    "logs": Command("api.pods.logs", "logs", "Print the logs of containers."),
+    "exec": Command("api.pods.exec", "execute", "Run a program in a container."),
+    "create": Command("api.write.create", "create", "Create objects of files or of one kind."),
+    "scale": Command("api.write.scale", "scale", "Set how many replicas are wanted."),
+    "rollout status": Command("api.write.rollout", "status", "Wait until a rollout is over."),
+    "rollout history": Command("api.write.rollout", "history", "List the revisions of objects."),
+    "rollout undo": Command("api.write.rollout", "undo", "Return to an earlier revision."),
+    "rollout restart": Command("api.write.rollout", "restart", "Replace all pods by new ones."),
+    "rollout pause": Command("api.write.rollout", "pause", "Hold changes of deployments back."),
+    "rollout resume": Command("api.write.rollout", "resume", "Let paused deployments go on."),
+    "wait": Command("api.read.wait", "wait", "Wait until objects are as wanted."),
+    "port-forward": Command("api.pods.port_forward", "port_forward", "Reach ports of a pod here."),
+    "label": Command("api.write.label", "label", "Set and remove labels."),
+    "annotate": Command("api.write.label", "annotate", "Set and remove annotations."),
+    "run": Command("api.pods.run", "run_pod", "Run an image in a pod of the cluster."),
+    "expose": Command("api.write.expose", "expose", "Create a Service for the pods of an object."),
+    "set image": Command("api.write.set", "image", "Change the images of pod templates."),
+    "set env": Command("api.write.set", "env", "Change the variables of pod templates."),
+    "set resources": Command("api.write.set", "resources", "Change requests and limits."),
+    "set serviceaccount": Command("api.write.set", "serviceaccount", "Change the account of pods."),
+    "patch": Command("api.write.patch", "patch", "Change objects by a patch."),
+    "edit": Command("api.write.edit", "edit", "Change an object in an editor."),
+    "diff": Command("api.write.diff", "diff", "Show what apply would change.", 2),
+    "api-resources": Command("api.read.api_resources", "api_resources", "List types of objects."),
+    "top": Command("api.read.top", "top", "Show what nodes or pods use."),
+    "events": Command("api.read.events", "events", "List events, or those of an object."),
+    "cordon": Command("api.nodes.cordon", "cordon", "Let no more pods onto nodes."),
+    "uncordon": Command("api.nodes.cordon", "uncordon", "Let pods onto nodes again."),
+    "drain": Command("api.nodes.drain", "drain", "Evict the pods of nodes."),
+    "cp": Command("api.pods.cp", "copy", "Copy files to and from containers."),
+    "attach": Command("api.pods.exec", "attach", "Attach to the main process of a container."),
+    "auth can-i": Command("api.read.auth", "can_i", "Say whether something is allowed."),
+    "auth whoami": Command("api.read.auth", "whoami", "Show who the server takes you for."),
     "pod up": Command("pod.up", "up", "Create the pods of a manifest, or update them in place."),
     "pod run": Command("pod.run", "run", "Run one container of an image in a new pod.", 125),
     "pod down": Command("pod.down", "down", "Stop pods and remove everything of them."),
@@ -96,7 +137,7 @@ COMMANDS = {
     "controllers": Command("controllers.run", "controllers", "Run controllers against a cluster."),
     "server": Command("server.serve", "server", "Run a Kubernetes control plane until Ctrl-C."),
     "completion": Command("about.completion", "completion", "Print a shell's completion script."),
-    "explain": Command("about.explain", "explain", "Explain an error code."),
+    "explain": Command("about.explain", "explain", "Explain an error code, or a field of the API."),
     "version": Command("about.version", "version", "Show the versions of kubelite and the kernel."),
 }
 

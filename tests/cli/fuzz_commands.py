@@ -130,6 +130,7 @@ def prepare(directory: Path) -> None:
     (work / "bad.yaml").write_text(POD.replace("image:", "imag:"))
     preload()
     os.environ["KUBELITE_ROOT"] = str(directory / "root")
+    os.environ["KUBECONFIG"] = str(directory / "no-cluster")
 
 
 def fuzz(seconds: float, seed: int) -> int:

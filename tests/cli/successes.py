@@ -97,6 +97,9 @@ OF_A_CLUSTER = [
     Success("up", "--port {api_port} --kubelet-port {kubelet_port} --no-ingress", r"node +Ready"),
     Success("status", "", r"1 of 1 ready"),
     Success("kubeconfig", "", r"current-context: kubelite"),
+    Success("get", "nodes", r"NAME +STATUS +ROLES +AGE +VERSION"),
+    Success("describe", "namespace default", r"Name: +default"),
+    Success("api-resources", "", r"deployments +deploy +apps/v1 +true +Deployment"),
     Success("token create", "", r"kubelite node join --server https://127"),
     Success(
         "controllers",
@@ -119,10 +122,52 @@ OF_A_CLUSTER = [
     ),
     Success("down", "", r"processes +ended"),
 ]
+COMPARED = (
+    "apply",
+    "delete",
+    "create",
+    "scale",
+    "rollout status",
+    "rollout history",
+    "rollout undo",
+    "rollout restart",
+    "rollout pause",
+    "rollout resume",
+    "wait",
+    "label",
+    "annotate",
+    "expose",
+    "set image",
+    "set env",
+    "set resources",
+    "set serviceaccount",
+    "patch",
+    "edit",
+    "events",
+    "drain",
+    "diff",
+    "cordon",
+    "uncordon",
+    "auth can-i",
+    "auth whoami",
+)
+"""Verbs of a cluster that need no pods, tested beside kubectl."""
+WITH_PODS = (
+    "logs",
+    "exec",
+    "port-forward",
+    "run",
+    "top",
+    "cp",
+    "attach",
+)
+"""Those that need pods that run."""
 ELSEWHERE = {
     "image copy": ("needs a podman that serves", "tests/e2e/test_image_copy.py"),
     "node run": ("`up` starts it; two share no network", "tests/cluster/test_cluster_kills.py"),
     "node join": ("needs a second machine's network", "tests/cluster/test_cluster_nodes.py"),
+    **dict.fromkeys(COMPARED, ("beside kubectl", "tests/kubectl/test_kubectl_own_verbs.py")),
+    **dict.fromkeys(WITH_PODS, ("needs pods", "tests/cluster/test_cluster_own_verbs.py")),
 }
 """Verbs whose success no transcript shows: why, and the test that has it."""
 

@@ -119,8 +119,47 @@ FAILURES = {
     "completion": ["", "powershell", "bash zsh"],
     "explain": ["", "KL999", "KL104 KL105"],
     "version": ["x", "-o xml", "--what"],
+    "get": [""],
+    "describe": ["--what"],
+    "apply": ["-f missing.yaml --kubeconfig missing"],
+    "delete": ["pods --grace-period -2"],
+    "logs": ["web --since yesterday"],
+    "exec": ["web --kubeconfig missing -- true"],
+    "create": ["-f web.yaml namespace n"],
+    "scale": ["deploy/web --replicas x"],
+    "rollout status": ["status deploy/web --timeout x"],
+    "rollout history": ["history deploy/web --kubeconfig missing"],
+    "rollout undo": ["undo deploy/web --to-revision -1"],
+    "rollout restart": ["restart --what"],
+    "rollout pause": ["pause"],
+    "rollout resume": ["resume"],
+    "wait": ["pod/web --for nothing"],
+    "port-forward": ["web x:y:z"],
+    "label": ["pod web"],
+    "annotate": ["pod web"],
+    "run": ["web --image x --rm"],
+    "expose": ["deploy/web --port x"],
+    "set image": ["image deploy/web"],
+    "set env": ["env deploy/web"],
+    "set resources": ["resources deploy/web --limits cpu"],
+    "set serviceaccount": ["serviceaccount"],
+    "patch": ["pod web -p {}{"],
+    "edit": ["pod web --kubeconfig missing"],
+    "diff": [""],
+    "api-resources": ["-o xml"],
+    "top": ["fish"],
+    "events": ["--kubeconfig missing"],
+    "cordon": ["n1 -l a=b"],
+    "uncordon": [""],
+    "drain": ["n1 --timeout x"],
+    "cp": ["a:b c:d"],
+    "attach": ["web --kubeconfig missing"],
+    "auth can-i": ["can-i get"],
+    "auth whoami": ["whoami -o xml"],
 }
-"""For each verb three command lines that fail. ``bad.yaml`` has a misspelled field."""
+"""For each verb three command lines that fail, for one of a cluster's objects one of them.
+``bad.yaml`` has a misspelled field.
+"""
 
 
 @pytest.fixture

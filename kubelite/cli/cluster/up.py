@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import Annotated
 
 from kubelite.cli.cluster.options import ClusterName, reporter
@@ -85,5 +86,5 @@ def up(
         screen.note(f"added to {merge_into_own(directory.kubeconfig, name)}")
     else:
         screen.note(f"export KUBECONFIG={directory.kubeconfig}")
-    screen.note("kubectl get nodes")
+    screen.note(f"{'kubectl' if shutil.which('kubectl') else 'kubelite'} get nodes")
     return 0

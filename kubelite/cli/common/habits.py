@@ -1,6 +1,7 @@
-"""Command lines that people type from habit: kubectl's, docker's and podman's. Pure.
+"""Command lines that people type from habit: docker's, podman's, and kubectl's for pods. Pure.
 
-They lead to the command that does the same here, or to one sentence that says what does.
+They lead to the command that does the same here, or to one sentence that says what does. kubectl's
+own verbs are commands, for a cluster; behind ``pod`` they are for the pods of this machine.
 """
 
 from __future__ import annotations
@@ -8,8 +9,7 @@ from __future__ import annotations
 from kubelite.cli.common.diagnostic import CliError, Diagnostic
 
 _POD_VERBS = frozenset(
-    "logs exec attach debug cp wait events top stats diff inspect describe"
-    " start stop restart kill pause unpause prune update run check".split()
+    "debug stats inspect start stop restart kill pause unpause prune update check".split()
 )
 _POD_SYNONYMS = {
     "list": "ls",
@@ -49,11 +49,6 @@ _TOP_LEVEL = {
 }
 _POD_WORDS = frozenset(("pod", "pods", "po", "container", "containers"))
 _IMAGE_WORDS = frozenset(("image", "images"))
-_WITH_KIND = frozenset(("get", "list", "describe", "delete", "explain"))
-_NEEDS_KUBECTL = (
-    "clusters are for kubectl",
-    "`kubelite up` starts one and names its kubeconfig; `kubelite status` shows what runs",
-)
 _ANSWERS = {
     "compose": ("kubelite runs Kubernetes manifests", "convert with `kompose convert`"),
     "port-forward": (
@@ -62,7 +57,7 @@ _ANSWERS = {
     ),
     "scale": (
         "a Pod has no replicas",
-        "change `replicas` in the file, then `kubelite pod up FILE`; of a cluster: kubectl scale",
+        "change `replicas` in the file, then `kubelite pod up FILE`; in a cluster `kubelite scale`",
     ),
     "rollout": ("a Pod has no rollouts", "`kubelite pod restart NAME` restarts its containers"),
     "edit": (
@@ -85,14 +80,11 @@ _ANSWERS = {
         "a pod's manifest is kept with it",
         "`kubelite pod ls NAME -o yaml`; of a command line: `kubelite pod run IMAGE --dry-run`",
     ),
-    "config": _NEEDS_KUBECTL,
-    "cluster-info": _NEEDS_KUBECTL,
-    "expose": _NEEDS_KUBECTL,
-    "cordon": _NEEDS_KUBECTL,
-    "drain": _NEEDS_KUBECTL,
-    "patch": _NEEDS_KUBECTL,
-    "label": _NEEDS_KUBECTL,
-    "annotate": _NEEDS_KUBECTL,
+    "config": (
+        "a kubeconfig is changed by hand or by kubectl",
+        "`kubelite kubeconfig --merge` adds a cluster; --context NAME chooses one",
+    ),
+    "cluster-info": ("`kubelite status` shows what runs", "`kubelite get nodes` asks the cluster"),
 }
 _OF_A_CLUSTER = {
     "up": ("`kubelite up` starts a cluster", "the pods of a manifest: `kubelite pod up {}`"),
@@ -123,8 +115,8 @@ def translate(rest: list[str]) -> list[str] | None:
     if first in ("pods", "images"):
         return [first.removesuffix("s"), *(others or ["ls"])]
     _answer(first)
-    if first in _WITH_KIND and others and not others[0].startswith("-"):
-        return _with_kind(first, others)
+    if first == "list" and others and not others[0].startswith("-"):
+        return _with_kind(others)
     if first in _TOP_LEVEL:
         return [*_TOP_LEVEL[first], *others]
     if first in _POD_SYNONYMS or first in _POD_VERBS:
@@ -140,23 +132,18 @@ def _refuse_names(verb: str, others: list[str]) -> None:
         raise CliError(Diagnostic(message, hint=hint.format(" ".join(words)), exit_code=2))
 
 
-def _with_kind(verb: str, others: list[str]) -> list[str] | None:
-    """``get pods web``, ``describe pod/web``, ``delete image nginx``."""
+def _with_kind(others: list[str]) -> list[str]:
+    """``list pods web``, ``list images``: of this machine; `get` is for those of a cluster."""
     kind, slash, name = others[0].partition("/")
-    kind = kind.lower()
     arguments = [name, *others[1:]] if slash else others[1:]
-    if kind in _POD_WORDS:
-        return ["pod", _POD_SYNONYMS.get(verb, verb), *arguments]
-    if kind in _IMAGE_WORDS:
-        return ["image", _IMAGE_SYNONYMS.get(verb, "inspect"), *arguments]
-    if verb == "explain":
-        return None
-    if verb in ("describe", "delete") and not slash and len(others) == 1:
-        return ["pod", _POD_SYNONYMS.get(verb, verb), *others]
+    if kind.lower() in _POD_WORDS:
+        return ["pod", "ls", *arguments]
+    if kind.lower() in _IMAGE_WORDS:
+        return ["image", "ls", *arguments]
     raise CliError(
         Diagnostic(
-            f"`kubelite {verb}` knows pods and images of this machine, not {others[0]}",
-            hint="objects of a cluster: kubectl, with the kubeconfig that `kubelite up` names",
+            f"`kubelite list` knows pods and images of this machine, not {others[0]}",
+            hint=f"objects of a cluster: `kubelite get {others[0]}`",
             exit_code=2,
         )
     )

@@ -34,12 +34,19 @@ _NARROW = 60
 
 def of_program(groups: Mapping[str, str], commands: Commands, width: int) -> str:
     """The page of ``kubelite --help``."""
-    single = [(name, row.summary) for name, row in commands.items() if " " not in name]
+    of_a_cluster = {
+        name.partition(" ")[0] for name, row in commands.items() if row.module.startswith("api.")
+    }
+    rows = dict(groups) | {name: row.summary for name, row in commands.items() if " " not in name}
     return _page(
         width,
         "kubelite [OPTIONS] COMMAND [ARGS]...",
         _TITLE,
-        ("Commands", [*groups.items(), *single]),
+        ("Commands", [row for row in rows.items() if row[0] not in of_a_cluster]),
+        (
+            "Commands of a cluster, as kubectl's",
+            [row for row in rows.items() if row[0] in of_a_cluster],
+        ),
         ("Global options (anywhere before --)", _global_options()),
         _VARIABLES,
         examples=("kubelite pod up web.yaml", "kubelite pod --help"),

@@ -107,6 +107,10 @@ class Screen:
         """Prints an error to stderr."""
         self._print(render(diagnostic, self.err))
 
+    def refusal(self, text: str) -> None:
+        """Prints what an API server refuses, in its clients' usual words, to stderr."""
+        self._print(clean(text))
+
     def _print(self, text: str) -> None:
         if self._spinner is not None:
             self._spinner.clear()

@@ -40,6 +40,14 @@ def describe(
 
 def text(pod: Doc, events: Sequence[Doc], now: float) -> str:
     """The description of a pod; ``now`` is in seconds since the epoch. Pure."""
+    if not events:
+        return body(pod) + "Events:  <none>\n"
+    rows = [list(cells(event, pod["metadata"]["name"], now)) for event in events]
+    return body(pod) + "Events:\n" + _indented(output.table(HEADERS, rows))
+
+
+def body(pod: Doc) -> str:
+    """The description of a pod without its events. Pure."""
     metadata, spec, status = pod["metadata"], pod["spec"], pod.get("status", {})
     parts = [
         _fields(
@@ -80,11 +88,6 @@ def text(pod: Doc, events: Sequence[Doc], now: float) -> str:
     if spec.get("volumes"):
         rows = [row for volume in spec["volumes"] for row in _volume_rows(volume)]
         parts.append("Volumes:\n" + _indented(output.table(("NAME", "SOURCE"), rows)))
-    if events:
-        rows = [list(cells(event, metadata["name"], now)) for event in events]
-        parts.append("Events:\n" + _indented(output.table(HEADERS, rows)))
-    else:
-        parts.append("Events:  <none>\n")
     return "".join(parts)
 
 

@@ -1,0 +1,54 @@
+"""Which cluster a verb works with: the options, KUBECONFIG, the user's file, this machine."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, NamedTuple
+
+from kubelite.cli.common.diagnostic import CliError, Diagnostic
+
+if TYPE_CHECKING:
+    from kubelite.cli.common.command import Settings
+    from kubelite.client.kubeconfig import ClusterAccess
+
+
+class Reach(NamedTuple):
+    """The options that say how the cluster is reached."""
+
+    kubeconfig: str | None = None
+    context: str | None = None
+
+
+def cluster_access(settings: Settings, reach: Reach) -> ClusterAccess:
+    """The first that there is: the file of the option, those of KUBECONFIG, ``~/.kube/config``, the
+    service account of this pod, the cluster that `kubelite up` or `kubelite server` has started on
+    this machine. Raises CliError, BadKubeconfig.
+    """
+    from kubelite.client import kubeconfig
+
+    context = reach.context or ""
+    if reach.kubeconfig:
+        return kubeconfig.load(reach.kubeconfig, context)
+    listed = [path for path in os.environ.get("KUBECONFIG", "").split(os.pathsep) if path]
+    paths = [path for path in listed or [_own_file()] if os.path.exists(path)]
+    if paths:
+        return kubeconfig.load_merged(paths, context)
+    if not listed and os.environ.get("KUBERNETES_SERVICE_HOST"):
+        return kubeconfig.in_pod()
+    from kubelite.cli.ui.finding import running_cluster
+
+    access = None if listed or context else running_cluster(settings, "default")
+    if access is None:
+        raise CliError(
+            Diagnostic(
+                f"{' and '.join(listed)} does not exist"
+                if listed
+                else "no cluster: there is no kubeconfig, and none runs on this machine",
+                hint="`kubelite up` starts one; pods without a cluster are for `kubelite pod`",
+            )
+        )
+    return access
+
+
+def _own_file() -> str:
+    return os.path.expanduser("~/.kube/config")
