@@ -7,9 +7,11 @@ from __future__ import annotations
 import ipaddress
 import json
 import os
+import signal
 import socket
 import subprocess
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -338,6 +340,29 @@ def test_an_interface_that_is_half_made_or_removed_is_made_anew(nodes: dict[str,
         for family in FAMILIES:
             for one, other in ((first, third), (third, first)):
                 assert reach(one.pod.space, other.pod.space, address(other, family))
+
+
+def test_an_agent_that_is_killed_at_any_moment_leaves_nothing_that_the_next_cannot_finish(
+    nodes: dict[str, Node],
+) -> None:
+    first, stay = nodes["first"], {name: nodes[name] for name in ("first", "second")}
+    changes = [("vxlan", nodes), ("auto", stay), ("auto", nodes)]
+    for moment in range(24):
+        mode, known = changes[moment % len(changes)]
+        first.mode = RoutingMode(mode)
+        pid = os.fork()
+        if pid == 0:
+            first.join(known)
+            os._exit(0)
+        time.sleep(moment // len(changes) / 1000)
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+    assert first.join(stay) == []
+    assert not first.has_tunnel()
+    assert "10.208.3" not in first.ip("route") + first.ip("neigh")
+    first.mode = RoutingMode.auto
+    assert first.join(nodes) == []
+    assert_pods_reach_each_other(nodes)
 
 
 def test_what_is_shown_and_a_firewall_that_blocks_the_vxlan(nodes: dict[str, Node]) -> None:
