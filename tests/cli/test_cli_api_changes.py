@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from kubelite.cli.api.nodes.drain import Policy, judged
+from kubelite.cli.api.printing import description, formats
 from kubelite.cli.api.read.top import cpu, memory, node_row
 from kubelite.cli.api.write import generators, managers, rollouts, templates
 from kubelite.cli.api.write.generators import Wanted
@@ -187,3 +188,13 @@ def test_figures() -> None:
     node = {"status": {"allocatable": {"cpu": "2", "memory": "4Gi"}}}
     assert node_row(item, node) == ["n", "500m", "25%", "1024Mi", "25%"]
     assert node_row(item, {}) == ["n", "500m", "<unknown>", "1024Mi", "<unknown>"]
+
+
+def test_what_an_object_holds_does_not_control_the_terminal() -> None:
+    revisions = [rollouts.Revision(1, "\x1b[2J", {})]
+    assert "\x1b" not in rollouts.history("d", revisions)
+    assert "\x1b" not in templates.variable_line({"name": "X", "value": "\x1b[2J"})
+    obj = {"kind": "Pod", "metadata": {"name": "\x1b[2J", "annotations": {"a": "\x1b[2J"}}}
+    columns = formats.parse("custom-columns=N:.metadata.name")
+    assert "\x1b" not in formats.text(obj, columns)
+    assert "\x1b" not in description.text({**obj, "apiVersion": "v1"})

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from kubelite.node.runtime.log_reader import LogLine
 
 _MAX_LINE = 1 << 20
-_TAIL_OF_SELECTED = 10
+TAIL_OF_SELECTED = 10
 """As kubectl: with a selector only the last lines of each container, unless --tail says more."""
 
 
@@ -105,7 +105,7 @@ def logs(
     if since is not None:
         since_time = time.time() - since
     if tail is None and selector is not None:
-        tail = _TAIL_OF_SELECTED
+        tail = TAIL_OF_SELECTED
     lines = Range(
         None if tail is None or tail < 0 else tail,
         None if since_time is None else int(since_time * 1e9),

@@ -16,13 +16,12 @@ from kubelite.cli.api.pods.pods import container_of, pods_of
 from kubelite.cli.common import durations
 from kubelite.cli.common.command import Argument, Option, Settings, usage
 from kubelite.cli.common.diagnostic import CliError, Diagnostic
+from kubelite.cli.pod.logs import TAIL_OF_SELECTED
 from kubelite.client.errors import ApiError, Unreachable, error_for
 from kubelite.client.resources import PODS
 from kubelite.client.transport import Call
 from kubelite.lib.http_body import pieces
 from kubelite.lib.json import Object
-
-_TAIL_OF_SELECTED = 10
 
 
 class Log(NamedTuple):
@@ -82,7 +81,7 @@ def logs(
             Diagnostic("name one pod (POD or TYPE/NAME), or select pods with -l", exit_code=2)
         )
     if tail is None and selector:
-        tail = _TAIL_OF_SELECTED
+        tail = TAIL_OF_SELECTED
     query = {
         "follow": "true" if follow else "",
         "previous": "true" if previous else "",

@@ -20,7 +20,7 @@ _EVENT_HEADERS = ("Type", "Reason", "Age", "From", "Message")
 def text(obj: Object) -> str:
     """The description of an object, without its events."""
     metadata = obj["metadata"]
-    lines = [f"Name:\t{metadata['name']}", f"Namespace:\t{metadata.get('namespace', '')}"]
+    lines = [f"Name:\t{_scalar(metadata['name'])}", f"Namespace:\t{metadata.get('namespace', '')}"]
     lines += _map("Labels", metadata.get("labels"), "=")
     lines += _map("Annotations", metadata.get("annotations"), ": ")
     lines += [f"API Version:\t{obj['apiVersion']}", f"Kind:\t{obj['kind']}"]

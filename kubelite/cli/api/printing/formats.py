@@ -9,6 +9,7 @@ from kubelite.cli.api.printing import template
 from kubelite.cli.api.printing.table import Columns
 from kubelite.cli.common import output
 from kubelite.cli.common.command import Document
+from kubelite.cli.common.diagnostic import cell
 from kubelite.control.api.schema import jsonpath
 from kubelite.lib.json import Object
 
@@ -86,4 +87,4 @@ def _columns(items: Sequence[Object], argument: str, headers: bool) -> str:
 
 def _cell(values: list[Any]) -> str:
     shown = [value for value in values if value is not None]
-    return ",".join(template.shown(value) for value in shown) or "<none>"
+    return cell(",".join(template.shown(value) for value in shown)) or "<none>"

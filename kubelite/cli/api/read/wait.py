@@ -9,6 +9,7 @@ from kubelite.cli.api.common.access import Reach
 from kubelite.cli.api.common.selection import Target, Which, in_files, listed
 from kubelite.cli.api.common.session import Api, run
 from kubelite.cli.api.common.waiting import until
+from kubelite.cli.api.printing import template
 from kubelite.cli.common import durations
 from kubelite.cli.common.command import Option, Settings, usage
 from kubelite.cli.common.diagnostic import CliError, Diagnostic
@@ -37,7 +38,7 @@ class Goal(NamedTuple):
         values = jsonpath.find(self.name, obj)
         if self.value is None:
             return bool(values)
-        return len(values) == 1 and _text(values[0]) == self.value
+        return len(values) == 1 and template.shown(values[0]) == self.value
 
 
 def _condition(obj: Object, name: str) -> str:
@@ -48,10 +49,6 @@ def _condition(obj: Object, name: str) -> str:
             is_old = 0 < row.get("observedGeneration", 0) < generation
             return "" if is_old else str(row.get("status", "")).lower()
     return ""
-
-
-def _text(value: object) -> str:
-    return value if isinstance(value, str) else jsonpath.printed(value)
 
 
 def parse(text: str) -> Goal:

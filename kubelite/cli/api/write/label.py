@@ -12,7 +12,7 @@ from kubelite.cli.api.common.selection import Target, Which, existing
 from kubelite.cli.api.common.session import Api, run
 from kubelite.cli.api.write.managers import FIELD_MANAGER
 from kubelite.cli.common.command import Argument, Option, Settings, usage
-from kubelite.cli.common.diagnostic import CliError, Diagnostic
+from kubelite.cli.common.diagnostic import CliError, Diagnostic, clean
 from kubelite.client.errors import ApiError
 
 Words = Annotated[
@@ -122,7 +122,7 @@ class _Work:
         for target in await existing(api, self._which, needs=needs):
             before = target.obj["metadata"].get(self._field) or {}
             if self._list_only:
-                api.screen.data("".join(f"{k}={v}\n" for k, v in sorted(before.items())))
+                api.screen.data("".join(f"{k}={clean(v)}\n" for k, v in sorted(before.items())))
                 continue
             refused = "" if self._overwrite else refusal(before, self._wanted)
             if refused:

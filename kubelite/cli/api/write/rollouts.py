@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from kubelite.cli.common.diagnostic import clean
 from kubelite.control.controllers.workloads.deployment_revisions import HASH_LABEL
 from kubelite.control.controllers.workloads.rollout import REVISION
 from kubelite.lib.json import Object
@@ -129,7 +130,7 @@ def of_controller_revisions(owned: Sequence[Object]) -> list[Revision]:
 def history(label: str, revisions: Sequence[Revision]) -> str:
     """The table of ``rollout history``."""
     lines = [f"{'REVISION':<10}CHANGE-CAUSE"]
-    lines += [f"{revision.number:<10}{revision.cause or '<none>'}" for revision in revisions]
+    lines += [f"{revision.number:<10}{clean(revision.cause) or '<none>'}" for revision in revisions]
     return f"{label} \n" + "".join(f"{line}\n" for line in lines) + "\n"
 
 

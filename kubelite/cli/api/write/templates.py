@@ -9,6 +9,7 @@ from __future__ import annotations
 import fnmatch
 from collections.abc import Iterator, Mapping
 
+from kubelite.cli.common.diagnostic import clean
 from kubelite.lib.json import Object
 
 Path = tuple[str, ...]
@@ -117,7 +118,7 @@ def variable_line(variable: Object) -> str:
         where = fields.get("name") or fields.get("fieldPath") or fields.get("resource", "")
         key = f", key {fields['key']}" if fields.get("key") else ""
         return f"# {variable['name']} from {kind.removesuffix('Ref').lower()} {where}{key}"
-    return f"{variable['name']}={variable.get('value', '')}"
+    return clean(f"{variable['name']}={variable.get('value', '')}")
 
 
 def resources(spec: Object, pattern: str, wanted: Mapping[str, Mapping[str, str]]) -> Object:
