@@ -271,6 +271,18 @@ FAULTS = {
         lambda real: lambda obj: {},
         (*CLAIMED, do.Delete("PersistentVolume", "Background")),
     ),
+    "attach-detach: a volume for one node goes to two": Fault(
+        "controllers.storage.attach_detach:_held_elsewhere",
+        lambda real: lambda view, volume, node: set(),
+        rule_test="controllers.test_controllers_attach_detach:"
+        "test_a_volume_for_one_node_is_not_attached_to_a_second",
+    ),
+    "attach-detach: what is mounted is detached": Fault(
+        "controllers.storage.attach_detach:_unique_name",
+        lambda real: lambda view, attachment: "",
+        rule_test="controllers.test_controllers_attach_detach:"
+        "test_nothing_is_detached_that_the_kubelet_still_has_mounted",
+    ),
     "ephemeral-volume: no claim is made": Fault(
         "controllers.storage.ephemeral:EPHEMERAL_VOLUME_CONTROLLER",
         plans_nothing,

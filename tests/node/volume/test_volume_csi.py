@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from kubelite.node.volume.csi import paths, requests
+from kubelite.node.volume.csi import paths, provisioning, requests
 from kubelite.node.volume.csi.requests import SINGLE_NODE_MULTI_WRITER, VOLUME_MOUNT_GROUP
 from kubelite.node.volume.errors import VolumeError
 from kubelite.objects.facts.protobuf import reader, writer
@@ -171,3 +171,13 @@ def test_without_grpcio_the_sentence_says_what_to_install(tmp_path):
         [sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True, check=True
     )
     assert 'pip install "kubelite[csi]"' in done.stdout and done.stdout.count("\n") == 1
+
+
+def test_a_volume_without_an_id_is_refused():
+    metadata = {"name": "c", "namespace": "n", "uid": "1"}
+    claim = {"metadata": metadata, "spec": {"resources": {"requests": {"storage": "1Gi"}}}}
+    storage_class = {"metadata": {"name": "s"}}
+    volume = provisioning.persistent_volume(claim, storage_class, "d", {"volume_id": "x"})
+    assert volume["spec"]["capacity"] == {"storage": str(1 << 30)}
+    with pytest.raises(VolumeError, match="driver d has made a volume without a volume_id"):
+        provisioning.persistent_volume(claim, storage_class, "d", {})

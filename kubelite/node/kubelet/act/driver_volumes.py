@@ -54,6 +54,7 @@ def _volumes(
 
 
 def _publish(state: PodState, objects: ClaimObjects, volume: DriverVolume) -> None:
+    drivers.require_grpc()
     driver_object = objects.csi_driver(volume.driver)
     requests.check_mode(volume, driver_object)
     attached = {}

@@ -38,6 +38,7 @@ from kubelite.node.volume.errors import VolumeError
 from kubelite.objects.facts.local_volumes import FINALIZER, PROVISIONED_BY, volume_name
 from kubelite.objects.rules import driver_volumes
 
+_EXPECTED = (VolumeError, ClientError, OSError, TimeoutError)
 _log = logging.getLogger("kubelite.storage")
 Object = Mapping[str, Any]
 
@@ -184,10 +185,10 @@ class DriverControl:
             self._failures.pop(key, None)
         except NotFound:
             return
-        except (VolumeError, ClientError, OSError, TimeoutError) as error:
+        except Exception as error:  # noqa: BLE001  # what a driver says must not stop the node
             failures = self._failures.get(key, 0)
             self._failures[key] = failures + 1
-            _log.warning("%s: %s", key, error)
+            _log.warning("%s: %s", key, error, exc_info=not isinstance(error, _EXPECTED))
             wait = restart_policy.mount_retry(failures) / SECOND
             self._not_before[key] = loop.time() + wait
             loop.call_later(wait, self._changed.set)
@@ -270,13 +271,13 @@ class DriverControl:
             segments = await self._segments(side)
             request = provisioning.create_request(claim, storage_class, segments)
             answer = await self._call(side, "CreateVolume", request)
+            volume = provisioning.persistent_volume(
+                claim, storage_class, side.driver.name, answer.get("volume") or {}
+            )
         except VolumeError as error:
             text = f'failed to provision volume with StorageClass "{name}": {error}'
             self._event("PersistentVolumeClaim", claim, "Warning", "ProvisioningFailed", text)
             raise
-        volume = provisioning.persistent_volume(
-            claim, storage_class, side.driver.name, answer.get("volume") or {}
-        )
         try:
             await self._client.create(PERSISTENT_VOLUMES, volume)
         except AlreadyExists:

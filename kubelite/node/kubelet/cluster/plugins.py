@@ -101,10 +101,11 @@ class Plugins:
     async def _try(self, work: Any, key: Socket) -> None:
         try:
             await work
-        except (VolumeError, ClientError, OSError, TimeoutError) as error:
+        except Exception as error:  # noqa: BLE001  # what a plug-in says must not stop the node
             failures = self._failures.get(key, 0)
             self._failures[key] = failures + 1
-            _log.warning("plug-in %s: %s", key[0], error)
+            unexpected = not isinstance(error, (VolumeError, ClientError, OSError, TimeoutError))
+            _log.warning("plug-in %s: %s", key[0], error, exc_info=unexpected)
             wait = restart_policy.mount_retry(failures) / SECOND
             asyncio.get_running_loop().call_later(wait, self._changed.set)
 

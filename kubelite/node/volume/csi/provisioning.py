@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from kubelite.node.volume.csi import requests
+from kubelite.node.volume.errors import VolumeError
 from kubelite.objects.facts import local_volumes, quantity
 from kubelite.objects.facts.local_volumes import FINALIZER, PROVISIONED_BY
 
@@ -114,7 +115,11 @@ def _fs_type(parameters: Mapping[str, str]) -> str:
 def persistent_volume(
     claim: Object, storage_class: Object, driver: str, answer: Object
 ) -> dict[str, Any]:
-    """The object for a volume that the driver has made; ``answer`` is CSI's Volume."""
+    """The object for a volume that the driver has made; ``answer`` is CSI's Volume. Raises
+    VolumeError for one without an id.
+    """
+    if not answer.get("volume_id"):
+        raise VolumeError(f"driver {driver} has made a volume without a volume_id")
     metadata, spec = claim["metadata"], claim["spec"]
     source: dict[str, Any] = {"driver": driver, "volumeHandle": answer["volume_id"]}
     if answer.get("volume_context"):
