@@ -81,6 +81,51 @@ def test_a_list_follows_other_clients(shop: Shop) -> None:
     browser.miss(ROW, "coming")
 
 
+def test_rows_stay_what_they_are_while_they_share_elements(shop: Shop) -> None:
+    """Far more rows than there are elements: scrolled, moved in by keys, changed by others."""
+    cluster, browser = shop
+    names = [f"many-{number:02}" for number in range(70)]
+    kind = "apiVersion: v1\nkind: ConfigMap\nmetadata: "
+    objects = "\n---\n".join(f"{kind}{{name: {one}}}" for one in names)
+    cluster.kubectl("create", "namespace", "many")
+    cluster.kubectl("-n", "many", "create", "-f", "-", given=objects)
+    browser.size(1440, 400)
+    try:
+        browser.go("#/list/configmaps?namespace=many&filter=many-")
+        browser.see('[data-count="70"]')
+        browser.wait(lambda: browser.count(ROW) < 50, "all rows have elements")
+        browser.driver.execute_script("document.querySelector('.grid').scrollTop = 900")
+        browser.wait(lambda: "many-45" in in_order(browser), "the rows in view are not in order")
+        shown = in_order(browser)
+        assert shown == names[names.index(shown[0]) : names.index(shown[-1]) + 1]
+        browser.press(Keys.END)
+        browser.wait(lambda: focused(browser) == "many/many-69", "the last row has no focus")
+        browser.wait(lambda: in_order(browser)[-1:] == names[-1:], "the last rows are not shown")
+        assert focused(browser) == "many/many-69"
+        cluster.kubectl("-n", "many", "delete", "configmap", "many-60")
+        browser.see('[data-count="69"]')
+        assert focused(browser) == "many/many-69"
+        browser.press(Keys.ENTER)
+        browser.see(".drawer h2", "many-69")
+    finally:
+        browser.size(1440, 900)
+        cluster.kubectl("delete", "namespace", "many", "--wait=false")
+
+
+def in_order(browser: Browser) -> list[str]:
+    """The names of the rows that exist, empty while their elements stand in another order."""
+    keys = browser.driver.execute_script(
+        "return [...document.querySelectorAll(arguments[0])].map((one) => one.dataset.key)", ROW
+    )
+    names = [key.partition("/")[2] for key in keys]
+    return names if names == sorted(names) else []
+
+
+def focused(browser: Browser) -> str | None:
+    """The key of the row that has the focus."""
+    return browser.driver.switch_to.active_element.get_attribute("data-key")
+
+
 def test_words_and_labels_filter_and_columns_sort(shop: Shop) -> None:
     browser = shop.browser
     browser.go("#/list/pods?namespace=shop")

@@ -78,8 +78,11 @@ export function rowEvents(latest) {
     },
     pointerOver: ({ target }) => {
       const row = rowOf(target.closest("tr")?.dataset.key);
-      if (row && target.dataset.column) target.title = wholeText(target, row);
+      if (!row || !target.dataset.column) return;
+      target.title = wholeText(target, row);
+      latest.current.titled = target;
     },
+    scroll: () => latest.current.titled?.removeAttribute("title"), // it may be another row's now
   };
 }
 

@@ -59,7 +59,9 @@ export function Table(props) {
 
   const move = (step) => {
     const index = rows.findIndex(({ key }) => key === cursor);
-    const next = Math.min(rows.length - 1, Math.max(0, index < 0 ? 0 : index + step));
+    // The first arrow chooses the first row.
+    const wanted = index < 0 && Math.abs(step) === 1 ? 0 : Math.max(0, index) + step;
+    const next = Math.min(rows.length - 1, Math.max(0, wanted));
     if (!rows[next]) return;
     setCursor(rows[next].key);
     reveal(box.current, next);
@@ -70,7 +72,7 @@ export function Table(props) {
     Object.entries(keys).map(([key, action]) => [key, () => chosen() && action(chosen())]),
   );
   const latest = useRef();
-  latest.current = { open, rows, pick, picked, setCursor, last: latest.current?.last };
+  latest.current = { ...latest.current, open, rows, pick, picked, setCursor };
   const act = useMemo(() => rowEvents(latest), []);
   if (pick) rowActions[" "] = () => chosen() && act.toggle(chosen().key);
   const page = Math.max(1, Math.floor(height / ROW_HEIGHT) - 2);
@@ -92,7 +94,10 @@ export function Table(props) {
     box.current.scrollTop = 0;
   }, [order?.column, order?.descending]);
 
-  return html`<div class="grid" ref=${box} tabindex="-1" onScroll=${range.follow}>
+  return html`<div class="grid" ref=${box} tabindex="-1" onScroll=${() => {
+    range.follow();
+    act.scroll();
+  }}>
     <table role="grid" aria-label=${label} aria-rowcount=${rows.length + 1} style=${{
       minWidth: `${sum(widths) * 0.95}ch`,
       "--columns": [pick ? "2.25rem" : "", ...widths.map(share)].join(" "),
