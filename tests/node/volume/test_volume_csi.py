@@ -128,7 +128,7 @@ def test_attachments_are_needed_unless_the_driver_says_otherwise():
 
 
 def test_a_request_has_the_field_numbers_of_the_specification():
-    """Bytes as protoc encodes them from the published csi.proto."""
+    """Bytes put together by hand from the numbers in the published csi.proto."""
     request = {
         "volume_id": "h",
         "publish_context": {"k": "v"},
