@@ -138,6 +138,7 @@ def test_directory_mask_variables_and_closed_streams_are_the_callers(
     assert "Umask:\t0027" in (place / "status").read_text()
     limit = next(line for line in (place / "limits").read_text().splitlines() if "files" in line)
     assert limit.split()[3:5] == ["99", "99"]
+    assert os.sched_getscheduler(child) == os.sched_getscheduler(0)
     process.terminate()
     process.wait(TIMEOUT)
     env = {**running.env, "COLUMNS": "40"}

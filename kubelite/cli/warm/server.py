@@ -103,15 +103,14 @@ class Server:
                 self._prepare()
             elif not ready and not self._children:
                 return
-            for fd in ready:
-                if fd != self._listener.fileno():
-                    self._reap(fd)
-                elif not self._accept():
-                    return
+            for pidfd in ready - {self._listener.fileno()}:
+                self._reap(pidfd)
+            if self._listener.fileno() in ready and not self._accept():
+                return
             if ready:
                 idle_since = time.monotonic()
 
-    def _poll(self, left: float) -> list[int]:
+    def _poll(self, left: float) -> set[int]:
         """The descriptors with something to read, once there are any; at the latest after ``left``
         seconds where no command runs.
         """
@@ -124,7 +123,7 @@ class Server:
         seconds = None if self._children else max(left, 0)
         if self._wants_standby:
             seconds = _PAUSE_SECONDS
-        return [fd for fd, _ in poll.poll(None if seconds is None else seconds * 1000)]
+        return {fd for fd, _ in poll.poll(None if seconds is None else seconds * 1000)}
 
     def _accept(self) -> bool:
         """Serves or refuses one caller; False where this process is not the right one any more."""
@@ -217,6 +216,7 @@ def _end(waiting: Standby) -> None:
 def _stand_by(channel: socket.socket, pages: WrittenPages) -> NoReturn:
     """A child until its command comes, and then the command."""
     try:
+        standby.give_way()
         pages.take(lambda: standby.has_come(channel))
         command = standby.receive(channel)
         if command is not None:

@@ -42,6 +42,7 @@ class Standby(NamedTuple):
         try:
             if len(command.message) > MAX_MESSAGE:
                 raise OSError(errno.EMSGSIZE, "a long command line")
+            os.sched_setscheduler(self.pid, os.sched_getscheduler(0), os.sched_getparam(0))
             socket.send_fds(self.channel, [_HEAD.pack(command.peer), command.message], fds)
         except OSError:
             signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
@@ -59,6 +60,11 @@ def channel() -> tuple[socket.socket, socket.socket]:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     ours.setblocking(False)
     return ours, theirs
+
+
+def give_way() -> None:
+    """Lets this process run only while no other one wants to, until a command is handed over."""
+    os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
 
 
 def has_come(channel: socket.socket) -> bool:
