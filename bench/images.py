@@ -207,12 +207,12 @@ def wait_for_warm_process(home: Path) -> None:
     """The first command that is typed finds none, and starts it."""
     info = LAUNCHER.stat()
     socket_path = Path("/run/kubelite-warm", f"{info.st_dev}-{info.st_ino}")
+    typed(home, "image", "ls")
     for _ in range(3000):
-        typed(home, "image", "ls")
         if socket_path.exists():
             return
         time.sleep(0.01)
-    sys.exit("no warm process")
+    sys.exit("no warm process after 30 seconds")
 
 
 def ours(place: Path, inputs: Inputs) -> Taken:
