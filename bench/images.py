@@ -204,10 +204,10 @@ def typed(home: Path, *words: str) -> float:
 
 
 def wait_for_warm_process(home: Path) -> None:
-    """The first command that is typed finds none, and starts it."""
+    """The first command about pods that is typed finds none, and starts it."""
     info = LAUNCHER.stat()
     socket_path = Path("/run/kubelite-warm", f"{info.st_dev}-{info.st_ino}")
-    typed(home, "image", "ls")
+    typed(home, "pod", "ls")
     for _ in range(3000):
         if socket_path.exists():
             return
