@@ -30,11 +30,13 @@ def fitted(reason: str, room: int) -> str:
 
 
 class Spinner:
-    """A context manager: redraws ``reason`` and the seconds gone by, and removes the line."""
+    """A context manager: redraws ``reason`` and the seconds gone by, and removes the line; with no
+    more than what every terminal knows.
+    """
 
     def __init__(self, reason: str, columns: int) -> None:
         self._reason = clean(reason)
-        self._columns = columns
+        self._width = columns - 1
         self._ended = threading.Event()
         self._drawing = threading.Lock()
         self._is_drawn = False
@@ -61,7 +63,7 @@ class Spinner:
         """Removes the line before something else is printed; it comes back by itself."""
         with self._drawing:
             if self._is_drawn:
-                self._write("\r\x1b[K")
+                self._write("\r" + " " * self._width + "\r")
                 self._is_drawn = False
 
     def _draw(self) -> None:
@@ -69,12 +71,12 @@ class Spinner:
         while not self._ended.wait(_INTERVAL_SECONDS if turn else _DELAY_SECONDS):
             seconds = time.monotonic() - self._began
             mark, since = _FRAMES[turn % len(_FRAMES)], f"({seconds:.0f} s)"
-            room = self._columns - len(f"{mark}  {since} ")
+            room = self._width - len(f"{mark}  {since}")
             line = f"{mark} {fitted(self._reason, room)} {since}"
             with self._drawing:
                 if self._ended.is_set():
                     return
-                self._write("\r\x1b[K" + line[: self._columns - 1])
+                self._write("\r" + line[: self._width].ljust(self._width))
                 self._is_drawn = True
             turn += 1
 
