@@ -12,8 +12,7 @@ from pathlib import Path
 
 from startup.site import compile_c
 
-from kubelite.node.network.cni import config, plugins, requests
-from kubelite.node.network.cni.directories import DEFAULT_BIN
+from kubelite.node.network.cni import DEFAULT_BIN, config, plugins, requests
 from kubelite.node.network.errors import PluginFailed
 from kubelite.node.network.pod import PodNetwork
 from kubelite.testing.netns import NetworkNamespace

@@ -22,8 +22,7 @@ from kubelite.lib.files import write_atomic
 from kubelite.node.kubelet.act import facts
 from kubelite.node.kubelet.pods.pods import Pods
 from kubelite.node.network.between.ways import RoutingMode
-from kubelite.node.network.cni import name_server
-from kubelite.node.network.cni.directories import Directories
+from kubelite.node.network.cni import Directories, name_server
 from kubelite.node.network.pod import PodNetwork
 from kubelite.node.runtime.home import Home
 from kubelite.node.runtime.ledger import Ledger

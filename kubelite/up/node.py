@@ -37,7 +37,7 @@ from kubelite.node.kubelet.cluster.served_pods import ServedPods
 from kubelite.node.kubelet.server.auth import Gate, review_with
 from kubelite.node.kubelet.server.server import KubeletServer
 from kubelite.node.network.between.ways import RoutingMode
-from kubelite.node.network.cni.directories import Directories
+from kubelite.node.network.cni import Directories
 from kubelite.node.network.pod import PodNetwork
 from kubelite.node.proxy.services import Node
 from kubelite.node.runtime.home import Home

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from kubelite.node.kubelet.pods.pods import Pods
-from kubelite.node.network.cni.directories import Directories
+from kubelite.node.network.cni import Directories
 from kubelite.node.runtime.home import Home
 from kubelite.node.runtime.ledger import Ledger
 from kubelite.objects.pod.pod import Pod

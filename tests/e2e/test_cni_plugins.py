@@ -12,9 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from kubelite.node.network.cni import attachments, plugins
+from kubelite.node.network.cni import Directories, attachments, plugins
 from kubelite.node.network.cni.attachments import Connection
-from kubelite.node.network.cni.directories import Directories
 from kubelite.node.network.cni.requests import PodFacts
 from kubelite.node.network.cni.results import Addresses
 from kubelite.node.network.errors import NetworkError, PluginFailed

@@ -8,10 +8,9 @@ from typing import Annotated
 from kubelite.cli.cluster.options import ClusterName, reporter
 from kubelite.cli.common.command import Option, Settings, usage
 from kubelite.cli.common.diagnostic import CliError, Diagnostic
-from kubelite.cli.common.engine import open_home
+from kubelite.cli.common.engine import CniBinDir, CniConfDir, cni_directories, open_home
 from kubelite.cli.common.screen import Screen
 from kubelite.cli.controllers.options import LoadBalancerPool, controller_settings
-from kubelite.cli.node.cni_options import CniBinDir, CniConfDir, cni_directories
 from kubelite.cli.node.options import (
     IngressPort,
     IngressTlsPort,
@@ -19,7 +18,7 @@ from kubelite.cli.node.options import (
     Routing,
 )
 from kubelite.node.network.between.ways import RoutingMode
-from kubelite.node.network.cni.directories import DEFAULT_BIN
+from kubelite.node.network.cni import DEFAULT_BIN
 
 
 @usage(

@@ -1,10 +1,13 @@
-"""Access to the local engine: the state root that the options name, and the pods in it."""
+"""Access to the local engine: the state root that the options name, the pods in it, and where they
+get their network from.
+"""
 
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
+from kubelite.cli.common.command import Option
 from kubelite.cli.common.diagnostic import CliError, Diagnostic
 
 if TYPE_CHECKING:
@@ -12,7 +15,20 @@ if TYPE_CHECKING:
     from kubelite.cli.common.screen import Screen
     from kubelite.cli.pod_row import Doc
     from kubelite.node.kubelet.pods.pods import Pods
+    from kubelite.node.network.cni import Directories
     from kubelite.node.runtime.home import Home
+
+CniConfDir = Annotated[
+    str | None,
+    Option(
+        "--cni-conf-dir",
+        "Give pods the network that CNI configuration in this directory asks for.",
+        "DIR",
+    ),
+]
+CniBinDir = Annotated[
+    str, Option("--cni-bin-dir", "Where the CNI plug-ins are, with : between.", "DIRS")
+]
 
 
 def open_home(settings: Settings) -> Home:
@@ -44,6 +60,13 @@ def open_pods(settings: Settings, screen: Screen) -> Pods:
     if fault := config_file.fault(home):
         screen.warn(Diagnostic(fault, hint="until it is corrected all defaults apply"))
     return Pods(home, trace=screen.detail if settings.verbose else None)
+
+
+def cni_directories(conf: str | None, bin: str) -> Directories | None:
+    """The directories of CNI plug-ins; None where pods get kubelite's own network."""
+    from kubelite.node.network.cni import Directories
+
+    return Directories(os.path.abspath(conf), bin) if conf else None
 
 
 def as_document(pod: object) -> Doc:

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from kubelite.cli.common.command import Option, Settings, usage
 from kubelite.cli.common.diagnostic import CliError, Diagnostic
-from kubelite.cli.common.engine import open_home
-from kubelite.cli.node.cni_options import CniBinDir, CniConfDir, cni_directories
+from kubelite.cli.common.engine import CniBinDir, CniConfDir, cni_directories, open_home
 from kubelite.cli.node.options import (
     AllowHostImage,
     IngressPort,
@@ -20,7 +19,7 @@ from kubelite.cli.node.options import (
     Routing,
 )
 from kubelite.node.network.between.ways import RoutingMode
-from kubelite.node.network.cni.directories import DEFAULT_BIN
+from kubelite.node.network.cni import DEFAULT_BIN
 
 if TYPE_CHECKING:
     from kubelite.node.runtime.home import Home

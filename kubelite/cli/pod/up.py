@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Annotated
 from kubelite.cli.common import manifest
 from kubelite.cli.common.command import Argument, Option, Output, Settings, usage
 from kubelite.cli.common.diagnostic import CliError, Diagnostic, cell
-from kubelite.cli.common.engine import as_document, open_home, open_pods, suggest_command
+from kubelite.cli.common.engine import (
+    CniBinDir,
+    CniConfDir,
+    as_document,
+    cni_directories,
+    open_home,
+    open_pods,
+    suggest_command,
+)
 from kubelite.cli.common.screen import Screen
 from kubelite.cli.common.targets import (
     FILES,
@@ -20,8 +28,7 @@ from kubelite.cli.common.targets import (
     owned_by,
     owner_of,
 )
-from kubelite.cli.node.cni_options import CniBinDir, CniConfDir, cni_directories
-from kubelite.node.network.cni.directories import DEFAULT_BIN
+from kubelite.node.network.cni import DEFAULT_BIN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -33,7 +40,7 @@ if TYPE_CHECKING:
     from kubelite.node.kubelet.act.images import ImagePulls
     from kubelite.node.kubelet.act.updating import Plan
     from kubelite.node.kubelet.pods.pods import Pods, UpResult
-    from kubelite.node.network.cni.directories import Directories
+    from kubelite.node.network.cni import Directories
     from kubelite.objects.pod.pod import Pod
 
 FILE = Argument("FILE", "Manifest file, or - for stdin.", completes="file")

@@ -26,7 +26,7 @@ from kubelite.objects.facts.pod_ranges import IPV6_UPPER, PREFIX
 
 if TYPE_CHECKING:
     from kubelite.node.network.bandwidth import Bandwidth
-    from kubelite.node.network.between.peers import Peers, PeersRecord
+    from kubelite.node.network.between.peers_record import PeersRecord
     from kubelite.node.network.between.ways import ClusterNodes
 
 POD_PREFIX = 32
@@ -139,12 +139,6 @@ class PodNetwork:
 
             self._change(firewall_rules.open_ports(self.key, lease.addresses, lease.ports))
 
-    def _peers(self) -> Peers:
-        # Only for the first pod, and in a cluster.
-        from kubelite.node.network.between.peers import Peers
-
-        return Peers(self._run, self.key)
-
     def _limit(self, lease: Lease, netns: int, limits: Bandwidth) -> None:
         from kubelite.node.network.bandwidth import burst
 
@@ -201,12 +195,13 @@ class PodNetwork:
         nodes. Returns a sentence for each node that cannot be reached. Raises NetworkError,
         NativeError, OSError.
         """
+        from kubelite.node.network.between.peers import Peers
+
         with FileLock(self._lock):
-            peers = self._peers()
-            problems = peers.apply(nodes)
+            problems = Peers(self._run, self.key).apply(nodes)
             shared = self._shared()
             if shared is not None:
-                bridge.match_mtu(self.key, peers.recorded().max_mtu)
+                bridge.match_mtu(self.key, self.ways().max_mtu)
         if shared is not None and shared.firewall:
             self._change(self._peer_rules(nodes.peers, shared.has_ipv6))
         return problems
@@ -221,7 +216,10 @@ class PodNetwork:
 
     def ways(self) -> PeersRecord:
         """The ways to the pods of other nodes, as far as they are on record."""
-        return self._peers().recorded()
+        # Only for the first pod, and in a cluster.
+        from kubelite.node.network.between import peers_record
+
+        return peers_record.read(self._run)
 
     def _peer_rules(self, ranges: Iterable[str], has_ipv6: bool) -> str:
         from kubelite.node.network import firewall_rules

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from kubelite.node.network.cni.directories import Directories
+from kubelite.node.network.cni import Directories
 
 
 class PodStop(msgspec.Struct, kw_only=True):

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from kubelite.node.network.cni.directories import Directories
+    from kubelite.node.network.cni import Directories
     from kubelite.node.runtime.records import ObservedPod, PodRecord
     from kubelite.node.volume.claims import ClaimObjects
     from kubelite.objects.pod.pod import Pod

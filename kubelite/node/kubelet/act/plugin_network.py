@@ -12,9 +12,8 @@ from kubelite.node.kubelet.act.pod_context import PodContext
 from kubelite.node.kubelet.decide import container_config
 from kubelite.node.network import ports, resolver, sockets
 from kubelite.node.network.bandwidth import Bandwidth
-from kubelite.node.network.cni import loopback, name_server, plugins, requests
+from kubelite.node.network.cni import Directories, loopback, name_server, plugins, requests
 from kubelite.node.network.cni.attachments import Connection
-from kubelite.node.network.cni.directories import Directories
 from kubelite.node.network.cni.requests import PodFacts
 from kubelite.node.network.errors import NetworkError
 from kubelite.node.network.ports import HostPort

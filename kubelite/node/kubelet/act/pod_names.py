@@ -17,7 +17,7 @@ import msgspec
 
 from kubelite.lib.digest import hexdigest
 from kubelite.lib.files import MAX_RECORD_BYTES, FileLock, write_record
-from kubelite.node.network.cni.directories import Directories
+from kubelite.node.network.cni import Directories
 from kubelite.node.runtime.clock import boottime
 from kubelite.node.runtime.errors import RuntimeFailure
 from kubelite.node.runtime.home import UNFINISHED, Home, boot_id

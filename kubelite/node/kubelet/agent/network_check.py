@@ -14,9 +14,8 @@ from kubelite.lib import known_roots
 from kubelite.lib.files import names
 from kubelite.node.kubelet.act.cluster_view import ClusterView
 from kubelite.node.kubelet.act.pod_state import PodState
-from kubelite.node.network.cni import attachments
+from kubelite.node.network.cni import Directories, attachments
 from kubelite.node.network.cni.attachments import Attachment, Connection
-from kubelite.node.network.cni.directories import Directories
 from kubelite.node.network.errors import NetworkError
 from kubelite.node.runtime.home import DEFAULT_ROOT, Home
 from kubelite.node.runtime.ledger import Ledger

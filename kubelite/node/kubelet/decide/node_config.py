@@ -14,7 +14,7 @@ import msgspec
 
 from kubelite.core.protocol import LogRotation
 from kubelite.node.kubelet.decide.restart_policy import MAX_BACKOFF, SECOND
-from kubelite.node.network.cni.directories import DEFAULT_BIN, Directories
+from kubelite.node.network.cni import DEFAULT_BIN, Directories
 from kubelite.objects.facts import quantity
 
 DEFAULT_THRESHOLDS = {

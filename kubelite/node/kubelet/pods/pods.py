@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from kubelite.node.kubelet.act.images import ResolvedImage
     from kubelite.node.kubelet.act.pod_names import Documents
     from kubelite.node.kubelet.pods.copying import Side
-    from kubelite.node.network.cni.directories import Directories
+    from kubelite.node.network.cni import Directories
     from kubelite.node.runtime.exec.session import Session
     from kubelite.objects.pod.container import Container
 

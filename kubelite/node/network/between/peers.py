@@ -10,13 +10,12 @@ import errno
 import socket
 from collections.abc import Iterable
 
-import msgspec
-
 from kubelite.core import native
-from kubelite.lib.files import RecordError, read_record, unlink_missing, write_record
+from kubelite.lib.files import unlink_missing, write_record
 from kubelite.node.network import bridge, ipam, names, nftables
-from kubelite.node.network.between import messages, rules, ways
+from kubelite.node.network.between import messages, peers_record, rules, ways
 from kubelite.node.network.between.messages import Message
+from kubelite.node.network.between.peers_record import PeersRecord
 from kubelite.node.network.between.ways import ClusterNodes, RoutingMode, Tunnel, Way
 from kubelite.node.network.errors import NetworkError, NoFirewall
 from kubelite.node.network.netlink import RouteSocket
@@ -31,42 +30,19 @@ _NOTHING_THERE = (errno.ESRCH, errno.ENOENT, errno.EAFNOSUPPORT, errno.EOPNOTSUP
 """Answers to the removal of what is not there."""
 
 
-class PeersRecord(msgspec.Struct, kw_only=True):
-    """The range that the cluster has assigned to this node, the ways to the ranges of the others,
-    and the VXLAN interface where it is complete.
-    """
-
-    version: int = 1
-    range: str = ""
-    ways: dict[str, Way] = {}
-    tunnel: Tunnel | None = None
-
-    @property
-    def max_mtu(self) -> int:
-        """What packets of pods may have at most."""
-        return bridge.MAX_MTU if self.tunnel is None else self.tunnel.mtu
-
-
 class Peers:
     """The ways of the home with run directory ``run``. Changing them requires the home's lock."""
 
     def __init__(self, run: str, key: str) -> None:
-        self._path = f"{run}/peers.json"
+        self._run, self._path = run, peers_record.path(run)
         self._key = key
         self._interface = names.tunnel(key)
-
-    def recorded(self) -> PeersRecord:
-        """What is on record; nothing where this machine is in no cluster."""
-        try:
-            return read_record(self._path, PeersRecord)
-        except (FileNotFoundError, RecordError):
-            return PeersRecord()
 
     def apply(self, nodes: ClusterNodes) -> list[str]:
         """Makes exactly the ways to these nodes; a sentence for each that cannot be reached. Raises
         NetworkError, NativeError, OSError.
         """
-        before, (after, problems) = self.recorded(), _decide(nodes)
+        before, (after, problems) = peers_record.read(self._run), _decide(nodes)
         is_complete = after.tunnel == before.tunnel and bridge.exists(self._interface)
         intent = PeersRecord(
             range=nodes.range,

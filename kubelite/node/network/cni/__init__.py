@@ -1,6 +1,5 @@
 """The network of pods by CNI plug-ins, instead of our own bridge (CNI specification 0.3 to 1.1).
 
-    directories  where plug-ins and their configuration lie               pure
     config       which network a directory of configuration asks for      pure
     requests     what a plug-in is told: its configuration and variables  pure
     results      what a plug-in answers: addresses, or why it has failed  pure
@@ -13,3 +12,20 @@
 A pod that is connected has a record beside its own, written before the first plug-in
 runs and removed when the last one has undone its work.
 """
+
+from __future__ import annotations
+
+import msgspec
+
+DEFAULT_BIN = "/usr/lib/cni:/opt/cni/bin"
+"""Where Debian's package puts plug-ins, and where the networks of Kubernetes put theirs."""
+
+
+class Directories(msgspec.Struct, frozen=True):
+    """The directory of the configuration, and those of the plug-ins with colons between them.
+
+    It is on the record of every pod, so it takes no module of its own to read one.
+    """
+
+    conf: str
+    bin: str = DEFAULT_BIN

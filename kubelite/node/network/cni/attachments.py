@@ -13,9 +13,8 @@ from typing import Any
 import msgspec
 
 from kubelite.lib.files import RecordError, read_record, unlink_missing, write_record
-from kubelite.node.network.cni import plugins, requests, results, stand_in
+from kubelite.node.network.cni import Directories, plugins, requests, results, stand_in
 from kubelite.node.network.cni.config import Network
-from kubelite.node.network.cni.directories import Directories
 from kubelite.node.network.cni.requests import ADD, CHECK, DEL, GC, STATUS, PodFacts
 from kubelite.node.network.cni.results import Addresses
 from kubelite.node.network.errors import NetworkError, PluginFailed
