@@ -107,12 +107,22 @@ def _links(pid: int) -> list[Path]:
     return [link for link in Path(f"/proc/{pid}/fd").iterdir() if link.is_symlink()]
 
 
+def _watches(pid: int) -> int:
+    """How many it has; it may close what is looked at."""
+    count = 0
+    for link in _links(pid):
+        with contextlib.suppress(FileNotFoundError):
+            count += "inotify" in os.readlink(link)
+    return count
+
+
 @contextlib.contextmanager
 def agent_of(home: Home) -> Iterator[int]:
     """An agent that stays, as `system agent --stay` runs it."""
     command = [sys.executable, "-m", "kubelite", "--root", home.root, "system", "agent", "--stay"]
     with subprocess.Popen(command, stdout=-3, stderr=-3, stdin=-3) as agent:
         eventually(lambda: agent_control.notify(home, "-"), "the agent listens", 60)
+        eventually(lambda: _watches(agent.pid) == 2, "it watches its pods and its lock", 60)
         try:
             yield agent.pid
         finally:

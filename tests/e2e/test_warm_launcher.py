@@ -12,7 +12,6 @@ import signal
 import struct
 import subprocess
 import termios
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,7 +19,7 @@ import pytest
 import yaml
 
 from tests.e2e.launcher import TREE, Answer, Launcher, children, without_times
-from tests.e2e.world import SLEEP, SLOW, TIMEOUT, World, alive, eventually, pod, world
+from tests.e2e.world import SLEEP, TIMEOUT, World, alive, eventually, pod, world
 
 __all__ = ["world"]
 
@@ -159,14 +158,13 @@ def test_a_signal_ends_the_command_as_it_ends_python(
 ) -> None:
     ends = []
     for env in (running.env, running.cold):
-        process = running.start("pod", "logs", "-f", "p", env=env, stdout=-1, stderr=-1)
-        if env is running.env:
-            eventually(running.children, "the command")
-        time.sleep(1.0 * SLOW)  # a Python that starts has no handlers yet
+        process = running.start("pod", "events", "-f", "p", env=env, stdout=-1, stderr=-1)
+        assert process.stdout is not None
+        assert process.stdout.read(1)  # what has begun to answer has its handlers
         process.send_signal(number)
-        ends.append((process.communicate(timeout=TIMEOUT), process.returncode))
+        ends.append((process.communicate(timeout=TIMEOUT)[1], process.returncode))
     assert ends[0] == ends[1]
-    assert ends[0][1] == 128 + signal.SIGINT  # of `logs -f`, whatever ended it
+    assert ends[0][1] == 128 + signal.SIGINT  # of what follows, whatever ended it
 
 
 def test_the_command_dies_with_its_launcher(running: Launcher) -> None:
@@ -275,13 +273,14 @@ def test_a_terminal_has_its_size_and_its_answers(running: Launcher) -> None:
     reader, terminal = pty.openpty()
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 33, 77, 0, 0))
     process = running.start(
-        *("pod", "exec", "-it", "p", "--", "stty", "size"),
+        *("pod", "exec", "-it", "p", "--", "sh", "-c", "stty size; read answer"),
         stdin=terminal,
         stdout=terminal,
         stderr=terminal,
         start_new_session=True,
     )
     eventually(running.children, "the command")
+    os.write(reader, b"goes on\n")
     process.wait(TIMEOUT)
     os.close(terminal)
     assert b"33 77" in os.read(reader, 1000)
