@@ -55,7 +55,7 @@ def _other_kind(version: str, kind: str, value: Object) -> Problem:
 
     if kinds.of_manifest(version, kind) is not None:
         message = f"{kind} needs a cluster"
-        hint = "`kubelite up` starts one, and `kubectl apply -f` takes the whole file"
+        hint = "`kubelite up` starts one, and `kubelite apply -f` takes the whole file"
         return Problem(("kind",), message, codes.NEEDS_CLUSTER, hint)
     group = version.rpartition("/")[0]
     if "." in group and group not in {known.group for known in kinds.KINDS}:

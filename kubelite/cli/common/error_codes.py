@@ -117,7 +117,7 @@ CODES: dict[str, Code] = {
         " StatefulSets, DaemonSets, Jobs and CronJobs, and holds the ConfigMaps, Secrets and"
         " PersistentVolumeClaims that they refer to. Other kinds need an API server and"
         " controllers, and custom ones their definition. Pods that stand beside them run.",
-        "`kubelite up` starts a cluster on this machine; `kubectl apply -f` takes the whole file.",
+        "`kubelite up` starts a cluster on this machine; `kubelite apply -f` takes the whole file.",
     ),
     UNSUPPORTED_FIELD: Code(
         "field not supported",
