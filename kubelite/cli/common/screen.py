@@ -108,7 +108,7 @@ class Screen:
         self._print(render(diagnostic, self.err))
 
     def refusal(self, text: str) -> None:
-        """Prints what an API server refuses, in its clients' usual words, to stderr."""
+        """Prints a line in kubectl's words to stderr."""
         self._print(clean(text))
 
     def _print(self, text: str) -> None:

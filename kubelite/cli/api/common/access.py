@@ -1,4 +1,6 @@
-"""Which cluster a verb works with: the options, KUBECONFIG, the user's file, this machine."""
+"""Which cluster a verb works with: that of the options, by default KUBECONFIG, ~/.kube/config, this
+pod's account, this machine's cluster.
+"""
 
 from __future__ import annotations
 

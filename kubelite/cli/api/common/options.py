@@ -13,7 +13,8 @@ Kubeconfig = Annotated[
     str | None,
     Option(
         "--kubeconfig",
-        "How to reach the cluster; by default KUBECONFIG, ~/.kube/config, this machine's cluster.",
+        "How to reach the cluster; by default KUBECONFIG, ~/.kube/config, this pod's account,"
+        " this machine's cluster.",
         "FILE",
         completes="file",
     ),

@@ -13,7 +13,7 @@ from kubelite.cli.api.common.operands import Operand, OperandError
 from kubelite.cli.common.diagnostic import CliError, Diagnostic
 from kubelite.cli.common.screen import Screen
 from kubelite.client.client import DISCOVERY, Client
-from kubelite.client.errors import ApiError, ClientError
+from kubelite.client.errors import ApiError, BadKubeconfig, ClientError
 from kubelite.client.http import HttpTransport
 
 if TYPE_CHECKING:
@@ -82,10 +82,11 @@ def run(settings: Settings, reach: Reach, work: Work) -> int:
     except ApiError as error:
         Screen(settings).refusal(refusals.sentence(error))
         return 1
+    except BadKubeconfig as error:
+        raise CliError(Diagnostic(str(error))) from error
     except ClientError as error:
-        raise CliError(
-            Diagnostic(str(error), hint="`kubelite status` shows what runs of a cluster of ours")
-        ) from error
+        hint = "`kubelite status` shows whether a cluster of this machine runs"
+        raise CliError(Diagnostic(str(error), hint=hint)) from error
 
 
 async def _run(settings: Settings, access: ClusterAccess, work: Work) -> int:

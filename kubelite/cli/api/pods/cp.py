@@ -143,4 +143,5 @@ async def _send(
 
 def _failure(operand: Operand, messages: list[bytes]) -> CliError:
     text = b"".join(messages).decode(errors="replace").strip()
-    return CliError(Diagnostic(f"tar in {operand.pod} failed: {text or 'without a word'}"))
+    why = text or "it wrote no message; the image may have no tar"
+    return CliError(Diagnostic(f"tar in {operand.pod} failed: {why}"))

@@ -29,7 +29,8 @@ async def pods_of(api: Api, word: str) -> list[Object]:
         return [obj]
     page = await api.client.list(PODS, api.namespace, label_selector=label_selector(resource, obj))
     if not page.items:
-        raise CliError(Diagnostic(f"no pods of {word} are there"))
+        message = f"no pod matches the selector of {word}"
+        raise CliError(Diagnostic(message, hint="`kubelite get pods --show-labels`"))
     return sorted(page.items, key=_rank)
 
 

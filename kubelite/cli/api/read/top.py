@@ -34,8 +34,8 @@ class SortBy(enum.StrEnum):
 )
 def top(
     settings: Settings,
-    kind: Annotated[str, Argument("nodes | pods", "Of what.")],
-    name: Annotated[str, Argument("[NAME]", "One of them.")] = "",
+    kind: Annotated[str, Argument("nodes | pods", "Nodes or pods.")],
+    name: Annotated[str, Argument("[NAME]", "Name of one; by default all.")] = "",
     *,
     selector: options.Selector = "",
     all_namespaces: options.AllNamespaces = False,
@@ -49,7 +49,7 @@ def top(
     kinds = {"node": "nodes", "nodes": "nodes", "no": "nodes"}
     resource = {**kinds, "pod": "pods", "pods": "pods", "po": "pods"}.get(kind)
     if resource is None:
-        raise CliError(Diagnostic(f"{kind} has no figures: nodes and pods have", exit_code=2))
+        raise CliError(Diagnostic(f"top shows nodes or pods, not {kind}", exit_code=2))
 
     async def work(api: Api) -> None:
         is_everywhere = all_namespaces or resource == "nodes"
@@ -86,7 +86,8 @@ async def _metrics(
     except (NotFound, ServerError) as error:
         if name and error.status.get("details"):
             raise
-        raise CliError(Diagnostic("Metrics API not available")) from error
+        hint = "the cluster needs metrics.k8s.io: metrics-server, or `kubelite server --metrics`"
+        raise CliError(Diagnostic("Metrics API not available", hint=hint)) from error
     return [answer] if name else list(answer.get("items") or ())
 
 
