@@ -295,8 +295,11 @@ class Client:
         object as it last was.
 
         ``propagation`` is Background, Foreground or Orphan, "" the kind's default. ``uid`` and
-        ``resource_version`` are preconditions. Raises NotFound, Conflict.
+        ``resource_version`` are preconditions. Raises NotFound, Conflict, and ValueError for no
+        name, since that is the path of all objects.
         """
+        if not name:
+            raise ValueError(f"which of {resource} is to be deleted is not said")
         body = _delete_options(propagation, grace_seconds, uid, resource_version, dry_run)
         return await self._json("DELETE", resource.path(namespace, name), body=_encode(body))
 

@@ -308,3 +308,26 @@ def test_events_of_an_object(tools: Tools) -> None:
     assert re.search(r"^Name: +busy\nNamespace: +our-space\nLabels: +app=busy$", described, re.M)
     assert re.search(r"^ +Normal +ScalingReplicaSet +\d+s +deployment-controller", described, re.M)
     assert tools.ours("delete", "deploy", "busy").code == 0
+
+
+def test_what_files_do_not_name_is_not_touched(tools: Tools, tmp_path: Path) -> None:
+    """An object without a name has the path of all objects; a selector chooses among the file's."""
+    head = "apiVersion: v1\nkind: ConfigMap\nmetadata: "
+    unnamed, several = tmp_path / "unnamed.yaml", tmp_path / "several.yaml"
+    unnamed.write_text(f"{head}{{generateName: one-}}\n")
+    several.write_text(
+        f"{head}{{name: kept, labels: {{keep: 'yes'}}}}\n---\n{head}{{name: gone}}\n"
+    )
+    assert tools.ours("create", "-f", str(several)).code == 0
+    assert tools.ours("create", "-f", str(unnamed)).code == 0
+    for verb, code in {"delete": 1, "apply": 1, "diff": 2, "get": 1}.items():
+        refused = tools.ours(verb, "-f", str(unnamed))
+        assert refused.code == code and "a ConfigMap has no metadata.name" in refused.text, verb
+    names = tools.ours("get", "cm", "-o", "name").text
+    assert names.count("configmap/one-") == 1 and "configmap/kept\n" in names
+    lines = tools.ours("delete", "-f", str(several), "-l", "keep!=yes").text
+    assert lines == 'configmap "gone" deleted\n'
+    assert tools.ours("delete", "-f", str(several), "--field-selector", "a=b").code == 2
+    assert tools.ours("get", "cm", "kept").code == 0
+    assert tools.ours("diff", "-f", "web.yaml", "-n", "no-such-space").code == 2
+    assert tools.ours("delete", "cm", "--all").code == 0

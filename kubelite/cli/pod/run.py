@@ -117,11 +117,12 @@ def manifest_of(
         container["command"] = command
     if env:
         container["env"] = [
-            {"name": key, "value": value} for key, value in (_pair(text, "--env") for text in env)
+            {"name": key, "value": value}
+            for key, value in (key_value(text, "--env") for text in env)
         ]
     if ports:
         container["ports"] = [{"containerPort": port} for port in ports]
-    pairs = [_pair(text, "--labels") for group in labels for text in group.split(",") if text]
+    pairs = [key_value(text, "--labels") for group in labels for text in group.split(",") if text]
     return {
         "apiVersion": "v1",
         "kind": "Pod",
@@ -130,7 +131,8 @@ def manifest_of(
     }
 
 
-def _pair(text: str, option: str) -> tuple[str, str]:
+def key_value(text: str, option: str) -> tuple[str, str]:
+    """What KEY=VALUE says. Raises CliError, which names the option."""
     key, separator, value = text.partition("=")
     if not separator or not key:
         raise CliError(Diagnostic(f"{option} {text}: expected KEY=VALUE", exit_code=2))

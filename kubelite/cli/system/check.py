@@ -95,7 +95,8 @@ def _show_unready_network(settings: Settings, screen: Screen) -> bool:
         check_status(directories)
     except PluginFailed as error:
         screen.data(f"{cell(error.message)}\n")
-        screen.note(error.hint)
+        if error.hint:
+            screen.note(error.hint)
         return True
     screen.data("the CNI plug-ins are ready\n")
     return False

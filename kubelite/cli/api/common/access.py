@@ -41,15 +41,23 @@ def cluster_access(settings: Settings, reach: Reach) -> ClusterAccess:
 
     access = None if listed or context else running_cluster(settings, "default")
     if access is None:
-        raise CliError(
-            Diagnostic(
-                f"{' and '.join(listed)} does not exist"
-                if listed
-                else "no cluster: there is no kubeconfig, and none runs on this machine",
-                hint="`kubelite up` starts one; pods without a cluster are for `kubelite pod`",
-            )
-        )
+        raise CliError(_nothing(listed, context))
     return access
+
+
+def _nothing(listed: list[str], context: str) -> Diagnostic:
+    if listed:
+        return Diagnostic(
+            f"KUBECONFIG names no file that exists: {', '.join(listed)}",
+            hint="correct it, or unset it: then ~/.kube/config and this machine's cluster count",
+        )
+    if context:
+        hint = "name its file with --kubeconfig or KUBECONFIG"
+        return Diagnostic("--context needs a kubeconfig", hint=hint, exit_code=2)
+    return Diagnostic(
+        "no cluster: there is no kubeconfig, and none runs on this machine",
+        hint="`kubelite up` starts one; pods without a cluster are for `kubelite pod`",
+    )
 
 
 def _own_file() -> str:

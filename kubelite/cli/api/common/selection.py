@@ -9,7 +9,7 @@ from kubelite.cli.api.common.discovery import ApiResource, UnknownType
 from kubelite.cli.api.common.session import Api
 from kubelite.cli.common import manifest
 from kubelite.cli.common.diagnostic import CliError, Diagnostic
-from kubelite.cli.common.targets import manifest_files
+from kubelite.cli.common.targets import manifest_files, matcher
 from kubelite.client.client import Selection
 from kubelite.client.errors import ApiError
 
@@ -48,10 +48,22 @@ class Target(NamedTuple):
         return self.resource.label(self.name)
 
 
-async def in_files(api: Api, which: Which) -> list[Target]:
-    """The objects of the files, each with its namespace. Raises CliError."""
+async def in_files(api: Api, which: Which, *, named: bool = True) -> list[Target]:
+    """The objects of the files, each with its namespace; with a selector, those whose labels match.
+
+    Raises CliError, also for an object that has no name yet unless ``named`` is False: the path of
+    such an object is that of all objects of its kind.
+    """
     from kubelite.cli.review import items
 
+    if which.field_selector:
+        raise CliError(
+            Diagnostic(
+                "--field-selector chooses among the server's objects, not among those of files",
+                hint="choose by labels with -l, or leave -f out",
+                exit_code=2,
+            )
+        )
     resources = await api.resources()
     sources = manifest_files(which.files, recursive=which.recursive) if which.files else []
     targets: list[Target] = []
@@ -62,7 +74,23 @@ async def in_files(api: Api, which: Which) -> list[Target]:
         ]
     if not targets:
         raise CliError(Diagnostic("no objects passed"))
+    if which.selector:
+        matches = matcher(which.selector)
+        targets = [target for target in targets if matches(target.obj["metadata"].get("labels"))]
+    if named:
+        _require_names(targets)
     return targets
+
+
+def _require_names(targets: Sequence[Target]) -> None:
+    for target in targets:
+        if not target.name:
+            raise CliError(
+                Diagnostic(
+                    f"{target.source}: a {target.resource.kind} has no metadata.name",
+                    hint="name it; only `kubelite create -f` takes a generateName",
+                )
+            )
 
 
 def _of_file(

@@ -18,6 +18,7 @@ from kubelite.cli.common import durations
 from kubelite.cli.common.command import Argument, Option, Settings, usage
 from kubelite.cli.common.diagnostic import CliError, Diagnostic
 from kubelite.cli.pod.exec import STDIN, TTY
+from kubelite.cli.pod.run import key_value
 from kubelite.client.resources import PODS
 from kubelite.lib.json import Object
 
@@ -109,24 +110,19 @@ def pod_of(
     name: str, image: str, args: list[str], env: list[str], labels: str, restart: str
 ) -> Object:
     """The pod that a command line describes. Raises CliError."""
-    pairs = [text.partition("=") for text in labels.split(",") if text]
-    variables = [text.partition("=") for text in env]
-    for text, (key, equals, _) in zip(
-        [*labels.split(","), *env], [*pairs, *variables], strict=False
-    ):
-        if not key or not equals:
-            raise CliError(Diagnostic(f"{text}: expected KEY=VALUE", exit_code=2))
+    pairs = [key_value(text, "--labels") for text in labels.split(",") if text]
+    variables = [key_value(text, "--env") for text in env]
     container: Object = {"name": name, "image": image}
     if args:
         container["args"] = args
     if variables:
-        container["env"] = [{"name": key, "value": value} for key, _, value in variables]
+        container["env"] = [{"name": key, "value": value} for key, value in variables]
     return {
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": {
             "name": name,
-            "labels": {key: value for key, _, value in pairs} or {"run": name},
+            "labels": dict(pairs) or {"run": name},
         },
         "spec": {"containers": [container], "restartPolicy": restart},
     }

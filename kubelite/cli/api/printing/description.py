@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
-from kubelite.cli.common.diagnostic import clean
+from kubelite.cli.common.diagnostic import cell, clean
 from kubelite.lib.json import Object
 from kubelite.objects.facts import ages
 
@@ -57,7 +57,7 @@ def _fields(values: Object, level: int) -> Iterator[str]:
 def title_of(key: str) -> str:
     """A field's name in words: ``clusterIP`` is Cluster IP. A key with a sign in it stays."""
     if not key.isalnum():
-        return key
+        return clean(key)
     words = re.findall(r"[A-Z]+s?(?![a-z])|[A-Z]?[a-z0-9]+|[A-Z]", key)
     titles = [word if word.isupper() else word[:1].upper() + word[1:] for word in words]
     return " ".join(_UPPER.get(word, word) for word in titles)
@@ -110,9 +110,9 @@ def events(items: Sequence[Object], now: datetime) -> str:
 
 def _event(event: Object, now: datetime) -> tuple[str, ...]:
     source = (event.get("source") or {}).get("component") or event.get("reportingComponent") or ""
-    message = clean(str(event.get("message") or "").strip()).replace("\n", "\\n")
+    message = str(event.get("message") or "").strip()
     kind, reason = str(event.get("type") or ""), str(event.get("reason") or "")
-    return (kind, reason, age_of(event, now), source, message)
+    return (cell(kind), cell(reason), age_of(event, now), cell(source), cell(message))
 
 
 def time_of(event: Object) -> str:

@@ -14,7 +14,7 @@ from kubelite.cli.api.printing.description import age_of, time_of
 from kubelite.cli.api.printing.table import Columns
 from kubelite.cli.common import output
 from kubelite.cli.common.command import Option, Settings, usage
-from kubelite.cli.common.diagnostic import clean
+from kubelite.cli.common.diagnostic import cell
 from kubelite.client.client import Selection
 from kubelite.client.resources import EVENTS
 from kubelite.lib.json import Object
@@ -91,8 +91,8 @@ def row_of(event: Object, now: datetime, all_namespaces: bool) -> list[str]:
     return [
         *([event["metadata"].get("namespace", "")] if all_namespaces else ()),
         age_of(event, now),
-        str(event.get("type") or ""),
-        str(event.get("reason") or ""),
-        f"{subject.get('kind')}/{subject.get('name')}",
-        clean(str(event.get("message") or "").strip()).replace("\n", "\\n"),
+        cell(str(event.get("type") or "")),
+        cell(str(event.get("reason") or "")),
+        cell(f"{subject.get('kind')}/{subject.get('name')}"),
+        cell(str(event.get("message") or "").strip()),
     ]

@@ -67,11 +67,6 @@ def apply(
 
 
 async def _apply(api: Api, target: Target, change: Change, manager: str, *, force: bool) -> None:
-    if not target.name:
-        return api.failed(
-            f"{target.source}: a {target.resource.kind} has no metadata.name",
-            "apply needs the name; `kubelite create -f` takes a generateName",
-        )
     try:
         before = await _before(api, target)
         if change.is_local:

@@ -109,7 +109,7 @@ def create(
 
     async def work(api: Api) -> None:
         if which.has_files:
-            for target in await in_files(api, which):
+            for target in await in_files(api, which, named=False):
                 await create_one(api, target, change)
             return
         entries = _entries(literal, file, env_file, cert, key)

@@ -14,6 +14,7 @@ from kubelite.cli.api.common.waiting import until
 from kubelite.cli.common import durations
 from kubelite.cli.common.command import Option, Settings, usage
 from kubelite.client.errors import ApiError, NotFound
+from kubelite.lib.json import Object
 
 
 class Cascade(enum.StrEnum):
@@ -101,10 +102,11 @@ def delete(
         targets = await _targets(api, which, deletion)
         if not targets and not api.exit_code and not which.words[1:]:
             api.screen.note("No resources found")
-        gone = [target for target in targets if await _delete(api, target, deletion)]
+        uids = [await _delete(api, target, deletion) for target in targets]
         if deletion.wait:
-            for target in gone:
-                await _wait(api, target, deletion)
+            for target, uid in zip(targets, uids, strict=True):
+                if uid is not None:
+                    await _wait(api, target, uid, deletion)
 
     return run(settings, Reach(kubeconfig, context), work)
 
@@ -121,11 +123,12 @@ async def _targets(api: Api, which: Which, deletion: Deletion) -> list[Target]:
     return await existing(api, which, needs="resource(s) were provided, but no name was specified")
 
 
-async def _delete(api: Api, target: Target, deletion: Deletion) -> bool:
-    resource = target.resource
+async def _delete(api: Api, target: Target, deletion: Deletion) -> str | None:
+    """The uid of the deleted object, "" where the server does not say it; None for a refusal."""
+    resource, answer = target.resource, target.obj
     try:
         if not deletion.change.is_local:
-            await api.client.delete(
+            answer = await api.client.delete(
                 resource.gvr,
                 target.name,
                 target.namespace,
@@ -136,24 +139,22 @@ async def _delete(api: Api, target: Target, deletion: Deletion) -> bool:
     except ApiError as error:
         if not (isinstance(error, NotFound) and deletion.ignore_not_found):
             api.refused(error, f'error when deleting "{target.source}"' if target.source else "")
-        return False
+        return None
     if deletion.change.format.name == "name":
         api.screen.data(f"{target.label}\n")
     else:
         word = "force deleted" if deletion.force else "deleted"
         suffix = deletion.change.suffix
         api.screen.data(f'{resource.type_label} "{target.name}" {word}{suffix}\n')
-    return True
+    deleted = answer.get("details" if answer.get("kind") == "Status" else "metadata") or {}
+    return str(deleted.get("uid") or "")
 
 
-async def _wait(api: Api, target: Target, deletion: Deletion) -> None:
+async def _wait(api: Api, target: Target, uid: str, deletion: Deletion) -> None:
     """Until the object is gone, or another one has its name."""
-    uids: set[str] = set()
 
-    def is_gone(obj: dict[str, object] | None) -> bool:
-        if obj is not None:
-            uids.add(str(obj["metadata"]["uid"]))  # type: ignore[index]
-        return obj is None or len(uids) > 1
+    def is_gone(obj: Object | None) -> bool:
+        return obj is None or (bool(uid) and obj["metadata"]["uid"] != uid)
 
     try:
         await until(

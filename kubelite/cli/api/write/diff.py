@@ -16,7 +16,7 @@ from kubelite.cli.api.printing import formats
 from kubelite.cli.api.write.managers import FIELD_MANAGER
 from kubelite.cli.common.command import Option, Settings, usage
 from kubelite.cli.common.diagnostic import CliError, Diagnostic
-from kubelite.client.errors import NotFound
+from kubelite.client.errors import ApiError, NotFound
 
 _FAILED = 2
 
@@ -52,7 +52,11 @@ def diff(
             tempfile.TemporaryDirectory(prefix="MERGED-") as merged,
         ):
             for target in await in_files(api, which):
-                before, after = await _both(api, target, force=force_conflicts)
+                try:
+                    before, after = await _both(api, target, force=force_conflicts)
+                except ApiError as error:
+                    api.refused(error, f'error when comparing "{target.source}"')
+                    return _FAILED
                 for directory, obj in ((live, before), (merged, after)):
                     if obj is not None:
                         text = formats.text(

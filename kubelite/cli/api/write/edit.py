@@ -64,7 +64,7 @@ async def _edit(api: Api, target: Target, change: Change) -> None:
             api.screen.note("Edit cancelled, no changes made.")
             return
         is_kept = True
-        wanted = parsed(after)
+        wanted = parsed(after, path)
         obj = await api.client.update(
             target.resource.gvr, wanted, field_manager=f"{FIELD_MANAGER}-edit"
         )

@@ -65,13 +65,17 @@ def patch(
     return run(settings, Reach(kubeconfig, context), work)
 
 
-def parsed(text: str) -> Any:
-    """A patch as a document. Raises CliError."""
+def parsed(text: str, what: str = "the patch") -> Any:
+    """The one document of a text. Raises CliError, which says ``what`` is none."""
     try:
-        (document,) = documents(text)
-    except (YamlError, ValueError) as error:
-        raise CliError(Diagnostic(f"unable to parse the patch: {error}", exit_code=2)) from error
-    return document.value
+        read = documents(text)
+    except YamlError as error:
+        sentence = f"{what} is neither YAML nor JSON: {error}"
+        raise CliError(Diagnostic(sentence, exit_code=2)) from error
+    if len(read) != 1:
+        sentence = f"{what} has {len(read)} documents, where one is expected"
+        raise CliError(Diagnostic(sentence, exit_code=2))
+    return read[0].value
 
 
 async def _patch(

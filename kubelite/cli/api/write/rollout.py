@@ -98,7 +98,7 @@ def history(
         if not revision:
             api.screen.data(rollouts.history(target.label, revisions))
             return
-        template = _template(target, rollouts.chosen(revisions, revision, target.name))
+        template = _template(target, rollouts.chosen(revisions, revision, target.label))
         api.screen.data(f"{target.label} with revision #{revision}\n")
         api.screen.data(formats.text({"template": template}, formats.Format("yaml")))
 
@@ -133,7 +133,7 @@ def undo(
                 f" 'kubelite rollout resume {target.label}' and try again"
             )
         revisions = await _revisions(api, target)
-        chosen = rollouts.chosen(revisions, to_revision, target.name)
+        chosen = rollouts.chosen(revisions, to_revision, target.label)
         template = _template(target, chosen)
         if template == target.obj["spec"]["template"]:
             word = f"skipped rollback (current template already matches revision {chosen.number})"

@@ -134,15 +134,17 @@ def history(label: str, revisions: Sequence[Revision]) -> str:
     return f"{label} \n" + "".join(f"{line}\n" for line in lines) + "\n"
 
 
-def chosen(revisions: Sequence[Revision], number: int, name: str) -> Revision:
-    """The revision of a number; 0 means the one before the last. Raises RolloutError."""
+def chosen(revisions: Sequence[Revision], number: int, label: str) -> Revision:
+    """The revision of a number of the object ``label``, TYPE/NAME; 0 means the one before the last.
+    Raises RolloutError.
+    """
     if number:
         for revision in revisions:
             if revision.number == number:
                 return revision
         raise RolloutError(f"unable to find specified revision {number} in history")
     if len(revisions) < 2:
-        raise RolloutError(f'no rollout history found for deployment "{name}"')
+        raise RolloutError(f"no rollout history found for {label}")
     return revisions[-2]
 
 
