@@ -633,6 +633,15 @@ SERVER = {
         ),
         off="whoever may create does",
     ),
+    "a Node that claims the pods of another, or says what no other node can use": Row(
+        (
+            "up/test_up_node_routes::"
+            "test_a_node_that_cannot_be_used_is_named_and_the_others_are_peers",
+            "up/test_up_node_routes::test_an_address_that_is_not_of_a_link_is_left_out",
+            "up/test_up_node_routes::test_any_text_makes_a_peer_or_a_sentence",
+        ),
+        off="a range, an address and a link-local address that are used beside them",
+    ),
     "X-Remote and Impersonate headers that a backend would believe": Row(
         (f"{STREAMS}::test_a_proxy_passes_on_what_it_is_given",),
         off="other headers of the same request go on",

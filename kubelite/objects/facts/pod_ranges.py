@@ -33,12 +33,24 @@ def choose(node: str, wish: str, taken: Collection[str]) -> str:
     """The range of a node as ``10.208.7.0/24``: its wish if that is one of the pool and free, else
     a free one; "" where none is left. The search starts at a hash of the node's name.
     """
-    if wish not in taken and _is_range(wish):
+    if wish not in taken and is_range(wish):
         return wish
     start = zlib.crc32(node.encode())
     numbers = ((start + step) % COUNT for step in range(COUNT))
     ranges = (text(POOL | number << (32 - PREFIX)) for number in numbers)
     return next((pod_range for pod_range in ranges if pod_range not in taken), "")
+
+
+def is_range(range: str) -> bool:
+    """Whether a text is a range that a node can have, in the one way of writing it."""
+    import ipaddress
+
+    try:
+        given = ipaddress.IPv4Network(range)
+    except ValueError:
+        return False
+    pool = ipaddress.IPv4Network((POOL, POOL_PREFIX))
+    return given.prefixlen == PREFIX and given.subnet_of(pool) and str(given) == range
 
 
 def text(network: int) -> str:
@@ -75,14 +87,3 @@ def network(range: str) -> int:
     import ipaddress
 
     return int(ipaddress.IPv4Network(range).network_address)
-
-
-def _is_range(range: str) -> bool:
-    import ipaddress
-
-    try:
-        given = ipaddress.IPv4Network(range)
-    except ValueError:
-        return False
-    pool = ipaddress.IPv4Network((POOL, POOL_PREFIX))
-    return given.prefixlen == PREFIX and given.subnet_of(pool)
