@@ -413,3 +413,26 @@ def test_a_node_that_no_allowed_way_leads_to_is_named(nodes: dict[str, Node]) ->
     assert first.join(nodes) == []
     listed = json.loads(first.ip("-j", "-d", "link", "show", names.tunnel(first.key)))
     assert listed[0]["linkinfo"]["info_data"]["id"] == VNI
+
+
+def test_without_the_table_that_keeps_others_out_there_is_no_vxlan(nodes: dict[str, Node]) -> None:
+    first, third = nodes["first"], nodes["third"]
+    table = names.tunnel_table(first.key)
+    for was_there in (True, False):
+        assert first.has_tunnel() is was_there
+        with first.space.inside():
+            nftables.run(
+                f"add table inet {table}\ndelete table inet {table}\n"
+                f"table inet {table} {{ set nodes {{ type ipv6_addr; }}; }}"
+            )
+        (problem,) = first.join(nodes)
+        assert problem.startswith(
+            "no way to nodes behind a router: nothing would keep others out of "
+            f"{names.tunnel(first.key)}: "
+        )
+        assert not first.has_tunnel()
+        assert "10.208.3" not in first.ip("route")
+    with first.space.inside():
+        nftables.run(f"delete table inet {table}")
+    assert first.join(nodes) == []
+    assert reach(first.pod.space, third.pod.space, address(third, "IPv4"))

@@ -55,10 +55,14 @@ class Peers:
             if after.ways.get(pod_range) != way:
                 self._remove_way(pod_range)
         if after.tunnel is not None:
-            problems += self._fill_table(after.tunnel, after.ways)
-            if not is_complete and (failure := self._make_tunnel(after.tunnel)):
+            failure = self._fill_table(after.tunnel, after.ways)
+            if failure:
+                native.net_delete(self._interface)
+            elif not is_complete:
+                failure = self._make_tunnel(after.tunnel)
+            if failure:
                 after.tunnel = None
-                problems.append(failure)
+                problems.append(f"no way to nodes behind a router: {failure}")
         elif before.ways or bridge.exists(self._interface):
             self._remove_tunnel()
         problems += self._lead(after)
@@ -111,8 +115,7 @@ class Peers:
             self._request([messages.new_vxlan(self._interface, tunnel)])
         except OSError as error:
             hint = _HINTS.get(error.errno or 0, "")
-            failure = f"{self._interface} cannot be made: {error.strerror}{hint}"
-            return f"no way to nodes behind a router: {failure}"
+            return f"{self._interface} cannot be made: {error.strerror}{hint}"
         index, address = socket.if_nametoindex(self._interface), ipam.number(tunnel.address)
         self._request(messages.vxlan_settings(index, address, has_ipv6=bridge.supports_ipv6()))
         bridge.refuse_routers(self._interface)
@@ -124,14 +127,16 @@ class Peers:
             for message in requests:
                 kernel.request(*message)
 
-    def _fill_table(self, tunnel: Tunnel, chosen: dict[str, Way]) -> list[str]:
-        """Makes the table; a sentence where this machine refuses it."""
+    def _fill_table(self, tunnel: Tunnel, chosen: dict[str, Way]) -> str:
+        """Makes the table; a sentence where this machine refuses it. Without it anybody could send
+        into the VXLAN.
+        """
         nodes = {way.address for way in chosen.values()}
         try:
             nftables.run(rules.table(self._key, tunnel.vni, nodes))
         except NetworkError as error:
-            return [f"this machine itself does not reach pods of other nodes: {error.message}"]
-        return []
+            return f"nothing would keep others out of {self._interface}: {error.message}"
+        return ""
 
     def _remove_tunnel(self) -> None:
         """The interface goes last: it shows that there is something to remove."""
