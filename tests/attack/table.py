@@ -582,6 +582,7 @@ SURFACE = {
 }
 STREAMS, FORMS = "control/api/verbs/test_api_streams", "control/api/wire/test_api_wire_forms"
 WATCHDOG = "control/api/server/test_api_watchdog"
+NODE_VOLUMES = "control/api/auth/test_api_node_volumes"
 PATTERNS = "control/api/schema/test_api_pure_patterns"
 ETCD, LISTS = "control/api/server/test_api_etcd_faults", "control/api/verbs/test_api_lists"
 SERVER = {
@@ -624,6 +625,14 @@ SERVER = {
             f"{STREAMS}::test_a_proxy_leads_to_nobody_on_this_machine",
         ),
         off="the same proxy reaches an address that is allowed",
+    ),
+    "a node writes a PersistentVolume that opens a Secret, a path or another volume to it": Row(
+        (
+            f"{NODE_VOLUMES}::test_a_volume_that_a_node_makes_opens_nothing_else_to_it",
+            f"{NODE_VOLUMES}::test_a_node_changes_how_large_a_volume_is_and_removes_it_when_it_is_free",
+            f"{NODE_VOLUMES}::test_a_node_removes_no_directory_of_another",
+        ),
+        off="the volume that its driver has made is taken",
     ),
     "nodes/proxy: whoever may read executes in any container by a WebSocket": Row(
         (

@@ -15,6 +15,10 @@ DIRECTORY = "kubelite.io/local-volumes"
 """The annotation of a Node that names the directory of its volumes."""
 FINALIZER = "external-provisioner.volume.kubernetes.io/finalizer"
 PROVISIONED_BY = "pv.kubernetes.io/provisioned-by"
+CLAIMED_PROVISIONER = "volume.kubernetes.io/storage-provisioner"
+"""The annotation of a claim by which the binder asks a provisioner for a volume."""
+SELECTED_NODE = "volume.kubernetes.io/selected-node"
+"""The annotation of a claim that names the node which its pod was scheduled to."""
 HOSTNAME = "kubernetes.io/hostname"
 
 

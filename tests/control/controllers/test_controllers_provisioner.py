@@ -14,13 +14,14 @@ from hypothesis import strategies as st
 from kubelite.client.resources import PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES
 from kubelite.control.controllers.actions import Confirm, Emit
 from kubelite.control.controllers.storage import binder, protection, provisioner
-from kubelite.control.controllers.storage.matching import SELECTED_NODE
 from kubelite.node.kubelet.cluster.local_volumes import next_step
 from kubelite.objects.facts.local_volumes import (
+    CLAIMED_PROVISIONER,
     DIRECTORY,
     FINALIZER,
     HOSTNAME,
     PROVISIONER,
+    SELECTED_NODE,
     node_affinity,
 )
 from tests.control.controllers.plain import NOW, World
@@ -48,7 +49,7 @@ def local_class(name: str = "fast", mode: str = "Immediate", policy: str = "Dele
 
 def asking(name: str = "c", annotations: Any = (), **spec: Any) -> dict[str, Any]:
     """A claim for which the binder has asked the provisioner."""
-    asked = {provisioner.CLAIMED_PROVISIONER: PROVISIONER, **dict(annotations)}
+    asked = {CLAIMED_PROVISIONER: PROVISIONER, **dict(annotations)}
     return claim(name, annotations=asked, **{"storageClassName": "fast", **spec})
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from kubelite.control.api.admission import node_volumes
 from kubelite.control.api.auth.node_authorizer import GROUP, USER
 from kubelite.control.api.auth.node_authorizer import references as references_of
 from kubelite.control.api.wire.documents import load
@@ -52,6 +53,8 @@ async def restriction(attempt: Attempt) -> None:
         await _pod(attempt, node)
     elif res.group == "" and res.plural == "nodes":
         _node(attempt, node)
+    elif (res.group, res.plural) == ("", "persistentvolumes"):
+        await node_volumes.volume(attempt, node)
     elif res.plural in ("leases", "csinodes") and attempt.name != node:
         raise refused(
             res, attempt.name, f"node {node} may only write the {res.plural} named like itself"

@@ -42,7 +42,6 @@ from kubelite.control.controllers.shared.meta import (
     with_type,
 )
 from kubelite.control.controllers.storage.matching import (
-    CLAIMED_PROVISIONER,
     best_match,
     class_of,
     has_other_mode,
@@ -52,7 +51,7 @@ from kubelite.control.controllers.storage.matching import (
 )
 from kubelite.control.controllers.storage.protection import claim_names
 from kubelite.control.controllers.view import View
-from kubelite.objects.facts.local_volumes import PROVISIONED_BY
+from kubelite.objects.facts.local_volumes import CLAIMED_PROVISIONER, PROVISIONED_BY
 
 BIND_COMPLETED = "pv.kubernetes.io/bind-completed"
 BOUND_BY_CONTROLLER = "pv.kubernetes.io/bound-by-controller"

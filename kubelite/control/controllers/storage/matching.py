@@ -23,11 +23,8 @@ from kubelite.control.controllers.shared.meta import (
 from kubelite.control.controllers.shared.selectors import selector_of
 from kubelite.control.controllers.view import View
 from kubelite.objects.facts import quantity
+from kubelite.objects.facts.local_volumes import SELECTED_NODE
 from kubelite.objects.rules.claims import OLD_CLASS
-
-SELECTED_NODE = "volume.kubernetes.io/selected-node"
-CLAIMED_PROVISIONER = "volume.kubernetes.io/storage-provisioner"
-"""The annotation with which the binder asks a provisioner for a volume."""
 
 
 def class_of(obj: Obj) -> str:

@@ -43,14 +43,17 @@ from kubelite.control.controllers.shared.meta import (
     uid_of,
     with_type,
 )
-from kubelite.control.controllers.storage.matching import (
-    CLAIMED_PROVISIONER,
-    SELECTED_NODE,
-    class_of,
-)
+from kubelite.control.controllers.storage.matching import class_of
 from kubelite.control.controllers.view import View
 from kubelite.objects.facts import local_volumes, quantity
-from kubelite.objects.facts.local_volumes import DIRECTORY, FINALIZER, HOSTNAME, PROVISIONER
+from kubelite.objects.facts.local_volumes import (
+    CLAIMED_PROVISIONER,
+    DIRECTORY,
+    FINALIZER,
+    HOSTNAME,
+    PROVISIONER,
+    SELECTED_NODE,
+)
 
 
 def plan(view: View, key: Key, now: float) -> Plan:

@@ -12,7 +12,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from kubelite.client.informers import Informer
-from kubelite.control.scheduler.loop.writer import SELECTED_NODE, Writer
+from kubelite.control.scheduler.loop.writer import Writer
+from kubelite.objects.facts.local_volumes import SELECTED_NODE
 
 Object = Mapping[str, Any]
 Claims = tuple[tuple[str, str], ...]  # claim "ns/name" and volume, "" for one to be provisioned

@@ -15,10 +15,10 @@ from kubelite.client.events import SeriesRecorder
 from kubelite.client.resources import PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, PODS
 from kubelite.control.scheduler.loop import conditions
 from kubelite.control.scheduler.loop.changes import node_of, scheduler_name
+from kubelite.objects.facts.local_volumes import SELECTED_NODE
 
 Object = Mapping[str, Any]
 
-SELECTED_NODE = "volume.kubernetes.io/selected-node"
 BOUND_BY_CONTROLLER = "pv.kubernetes.io/bound-by-controller"
 MAX_MESSAGE = 1024
 RETRY_SECONDS = (0.1, 0.5, 2.0, 5.0, 10.0)

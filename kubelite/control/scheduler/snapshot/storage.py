@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 from kubelite.control.scheduler.facts.fields import Field
 from kubelite.control.scheduler.facts.selectors import NodeTerm, node_term, selector
 from kubelite.objects.facts.labels import EVERYTHING, Requirement, Selector
+from kubelite.objects.facts.local_volumes import SELECTED_NODE
 from kubelite.objects.rules.claims import OLD_CLASS
 
 NO_PROVISIONER = "kubernetes.io/no-provisioner"
-SELECTED_NODE = "volume.kubernetes.io/selected-node"
 
 
 class Volume(NamedTuple):

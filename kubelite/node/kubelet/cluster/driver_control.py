@@ -35,7 +35,12 @@ from kubelite.node.runtime.home import Home
 from kubelite.node.volume.csi import drivers, paths, provisioning, requests
 from kubelite.node.volume.csi.drivers import RegisteredDriver
 from kubelite.node.volume.errors import VolumeError
-from kubelite.objects.facts.local_volumes import FINALIZER, PROVISIONED_BY, volume_name
+from kubelite.objects.facts.local_volumes import (
+    CLAIMED_PROVISIONER,
+    FINALIZER,
+    PROVISIONED_BY,
+    volume_name,
+)
 from kubelite.objects.rules import driver_volumes
 
 _EXPECTED = (VolumeError, ClientError, OSError, TimeoutError)
@@ -165,7 +170,7 @@ class DriverControl:
             return
         for claim in self._view[PERSISTENT_VOLUME_CLAIMS].list():
             annotations = claim["metadata"].get("annotations") or {}
-            if annotations.get(provisioning.CLAIMED) == name and provisioning.is_provisioned_here(
+            if annotations.get(CLAIMED_PROVISIONER) == name and provisioning.is_provisioned_here(
                 claim, self._node, is_first=is_first
             ):
                 await self._try(_key("claim", claim), self._provision(side, claim))

@@ -12,14 +12,12 @@ from typing import Any, Literal
 from kubelite.node.volume.csi import requests
 from kubelite.node.volume.errors import VolumeError
 from kubelite.objects.facts import local_volumes, quantity
-from kubelite.objects.facts.local_volumes import FINALIZER, PROVISIONED_BY
+from kubelite.objects.facts.local_volumes import FINALIZER, PROVISIONED_BY, SELECTED_NODE
 
 CREATE_DELETE_VOLUME, PUBLISH_UNPUBLISH_VOLUME, EXPAND_VOLUME = 1, 2, 9
 """Capabilities of a driver's controller side."""
 CONTROLLER_SERVICE, ACCESSIBILITY_CONSTRAINTS = 1, 2
 """What a driver is as a whole, of GetPluginCapabilities."""
-CLAIMED = "volume.kubernetes.io/storage-provisioner"
-SELECTED_NODE = "volume.kubernetes.io/selected-node"
 _RESERVED = "csi.storage.k8s.io/"
 
 Object = Mapping[str, Any]
