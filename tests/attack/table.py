@@ -655,6 +655,10 @@ SERVER = {
         (f"{STREAMS}::test_a_proxy_passes_on_what_it_is_given",),
         off="other headers of the same request go on",
     ),
+    "a token among WebSocket protocols that a backend could use": Row(
+        (f"{STREAMS}::test_a_token_among_websocket_protocols_goes_no_further",),
+        off="the other protocols of the same header go on",
+    ),
     "names of service accounts with too few or too many parts give groups": Row(
         (f"{FORMS}::test_only_whole_names_of_service_accounts_give_groups",),
         off="a whole name gives them",

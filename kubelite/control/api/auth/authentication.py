@@ -54,7 +54,7 @@ class Authenticator:
         if credentials.subject and (user := certified(credentials.subject)) is not ANONYMOUS:
             return user
         authorization = credentials.authorization or (
-            offered(credentials.protocols)[0] if credentials.protocols else ""
+            hidden_authorization(credentials.protocols) if credentials.protocols else ""
         )
         if authorization:
             scheme, _, token = authorization.partition(" ")
@@ -136,9 +136,9 @@ class Authenticator:
 
 
 @remember_short(1024)
-def offered(protocols: str) -> tuple[str, list[str]]:
-    """The Authorization that a browser hides among the WebSocket protocols it offers, and the
-    protocols without it.
+def hidden_authorization(protocols: str) -> str:
+    """The Authorization that a browser hides among the WebSocket protocols it offers, "" where
+    there is none.
 
     Browsers cannot set headers of an upgrade (apiserver,
     ``authenticator/request/websocket/protocol.go``). Raises StatusError 401 for a token that is
@@ -147,20 +147,27 @@ def offered(protocols: str) -> tuple[str, list[str]]:
     import base64
     import binascii
 
-    words = [word.strip() for word in protocols.split(",")]
+    words = (word.strip() for word in protocols.split(","))
     hidden = [word[len(_HIDDEN) :] for word in words if word.startswith(_HIDDEN)]
-    others = [word for word in words if word and not word.startswith(_HIDDEN)]
     if not hidden:
-        return "", others
+        return ""
     try:
         token = base64.b64decode(
             hidden[0] + "=" * (-len(hidden[0]) % 4), altchars=b"-_", validate=True
         ).decode()
     except (binascii.Error, ValueError):
         raise unauthorized() from None
-    if len(hidden) > 1 or not others:
+    if len(hidden) > 1 or not offered_protocols(protocols):
         raise unauthorized()
-    return f"Bearer {token}", others
+    return f"Bearer {token}"
+
+
+def offered_protocols(protocols: str) -> list[str]:
+    """The WebSocket protocols of a header, without a token that is hidden among them: that is for
+    this server only.
+    """
+    words = (word.strip() for word in protocols.split(","))
+    return [word for word in words if word and not word.startswith(_HIDDEN)]
 
 
 @remember_short_calls(1024)

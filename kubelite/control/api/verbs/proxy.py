@@ -13,6 +13,7 @@ import ssl
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kubelite.control.api.admission.dynamic.connecting import admit
+from kubelite.control.api.auth.authentication import offered_protocols
 from kubelite.control.api.verbs.kubelet_client import Place, place_of
 from kubelite.control.api.verbs.streams import CONNECT_SECONDS, PIECE, join, plain_answer
 from kubelite.control.api.wire.allowed_addresses import check_address, resolve
@@ -56,6 +57,7 @@ _LINK = re.compile(
 )
 """An attribute of HTML that holds a link, up to its value, and the value where it is a path."""
 _MAX_TAG = 64 << 10
+_PROTOCOLS = "Sec-WebSocket-Protocol"
 _IDENTITY = ("impersonate-", "x-remote-")  # what a backend may believe of the server only
 
 
@@ -178,12 +180,18 @@ def _number(port: str) -> int:
 
 
 def forwarded(connection: web.Request, dropped: tuple[str, ...]) -> dict[str, str]:
-    """The headers of a request that go on, and who it was meant for."""
+    """The headers of a request that go on, and who it was meant for. A token among the WebSocket
+    protocols stays here.
+    """
+    left = (*dropped, _PROTOCOLS.lower())
     kept = {
         name: value
         for name, value in connection.headers.items()
-        if name.lower() not in dropped and not name.lower().startswith(_IDENTITY)
+        if name.lower() not in left and not name.lower().startswith(_IDENTITY)
     }
+    protocols = offered_protocols(",".join(connection.headers.getall(_PROTOCOLS, ())))
+    if protocols:
+        kept[_PROTOCOLS] = ", ".join(protocols)
     given = {
         "X-Forwarded-Uri": connection.raw_path,
         "X-Forwarded-Host": connection.host,

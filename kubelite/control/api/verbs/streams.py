@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
 from kubelite.control.api.admission.dynamic.connecting import admit
-from kubelite.control.api.auth.authentication import offered
+from kubelite.control.api.auth.authentication import offered_protocols
 from kubelite.control.api.verbs.kubelet_client import container_of, place_of, pod_of
 from kubelite.control.api.wire import causes
 from kubelite.control.api.wire.answer import Answer, Stream
@@ -141,7 +141,7 @@ async def _send_messages(
     """
     from aiohttp import web
 
-    chosen = offered(connection.headers.get("Sec-WebSocket-Protocol", ""))[1]
+    chosen = offered_protocols(connection.headers.get("Sec-WebSocket-Protocol", ""))
     socket = web.WebSocketResponse(protocols=[word for word in chosen if word in _MESSAGES])
     await socket.prepare(connection)
     with suppress(ConnectionError):
@@ -225,10 +225,9 @@ def _request_head(request: Request, place: Place, path: str) -> bytes:
     lines += [
         f"{name}: {value}" for name, value in request.headers.items() if name.lower() in _PASSED
     ]
-    if protocols := ", ".join(offered(request.headers.get("Sec-WebSocket-Protocol", ""))[1]):
-        lines.append(
-            f"Sec-WebSocket-Protocol: {protocols}"
-        )  # a token hidden among them is for us only
+    protocols = offered_protocols(request.headers.get("Sec-WebSocket-Protocol", ""))
+    if protocols:
+        lines.append(f"Sec-WebSocket-Protocol: {', '.join(protocols)}")
     if request.method == "POST":
         lines.append("Content-Length: 0")
     return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")

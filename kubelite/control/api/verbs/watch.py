@@ -18,7 +18,7 @@ from functools import partial
 from random import uniform
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from kubelite.control.api.auth.authentication import offered
+from kubelite.control.api.auth.authentication import offered_protocols
 from kubelite.control.api.strategy import strategy
 from kubelite.control.api.verbs.read import (
     check_match,
@@ -386,8 +386,8 @@ async def _write_messages(
     """The same over a WebSocket, an event a message (apiserver, ``handlers/watch.go``)."""
     from aiohttp.web_ws import WebSocketResponse
 
-    offered_protocols = offered(connection.headers.get("Sec-WebSocket-Protocol", ""))[1]
-    socket = WebSocketResponse(protocols=offered_protocols, autoping=True)
+    protocols = offered_protocols(connection.headers.get("Sec-WebSocket-Protocol", ""))
+    socket = WebSocketResponse(protocols=protocols, autoping=True)
     await socket.prepare(connection)
     reader = asyncio.create_task(_drain(socket))
     try:

@@ -184,6 +184,7 @@ async def test_who_asks_is_told_and_nothing_else_of_it(tmp_path: Path) -> None:
             "Impersonate-User": "ann",
             "Impersonate-Group": "painters",
             "Impersonate-Extra-Acme.com%2Fdesk": "7",
+            "Sec-WebSocket-Protocol": "base64url.bearer.authorization.k8s.io.c2VjcmV0, chat",
         }
         binding = {
             "kind": "ClusterRoleBinding",
@@ -217,6 +218,8 @@ async def test_who_asks_is_told_and_nothing_else_of_it(tmp_path: Path) -> None:
         names = {key.lower() for key, _ in headers}
         assert not {name for name in names if name.startswith("impersonate-")}
         assert "authorization" not in names
+        protocols = [value for key, value in headers if key.lower() == "sec-websocket-protocol"]
+        assert protocols == ["chat"]
 
 
 async def test_watches_and_other_protocols_go_through(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 import pytest
 from aiohttp import web
+from multidict import CIMultiDict
 
 from kubelite.cli.server.kubeconfig import write_kubeconfig
 from kubelite.control.api.wire.allowed_addresses import check_address
@@ -383,6 +384,35 @@ async def test_links_of_a_proxied_page_lead_through_the_proxy(tmp_path: Path) ->
             wanted = wanted.replace(path, path.replace("/", f"{own}/", 1))
         assert (await api.get(f"{own}/")).body.decode() == wanted
         await runner.cleanup()
+
+
+async def test_a_token_among_websocket_protocols_goes_no_further(tmp_path: Path) -> None:
+    secret = "base64url.bearer.authorization.k8s.io.c2VjcmV0"
+    cases = [
+        ([("Sec-WebSocket-Protocol", f"chat, {secret}, talk")], b"chat, talk"),
+        ([("Sec-WebSocket-Protocol", "chat"), ("Sec-WebSocket-Protocol", secret)], b"chat"),
+        ([("Sec-WebSocket-Protocol", secret)], None),
+    ]
+    upgrade = [("Connection", "Upgrade"), ("Upgrade", "websocket")]
+    heads: asyncio.Queue[bytes] = asyncio.Queue()
+
+    async def note(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heads.put_nowait(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        writer.close()
+
+    async with with_a_pod(tmp_path) as (api, _):
+        await add_elsewhere(api)
+        service = await asyncio.start_server(note, ELSEWHERE, 0)
+        at = f"{api.url}/api/v1/nodes/elsewhere:{service.sockets[0].getsockname()[1]}/proxy/x"
+        for protocols, shown in cases:
+            for more in ([], upgrade):
+                async with api.session.get(at, headers=CIMultiDict([*protocols, *more])) as reply:
+                    assert reply.status == 200
+                lines = (await heads.get()).split(b"\r\n")
+                got = [line for line in lines if line.lower().startswith(b"sec-websocket-protocol")]
+                assert got == ([b"Sec-WebSocket-Protocol: " + shown] if shown else [])
+        service.close()
 
 
 async def test_a_proxy_passes_on_upgrades(tmp_path: Path) -> None:
