@@ -659,6 +659,13 @@ SERVER = {
         (f"{STREAMS}::test_a_token_among_websocket_protocols_goes_no_further",),
         off="the other protocols of the same header go on",
     ),
+    "an extension server whose answer ends the tries of all, or breaks everybody's discovery": Row(
+        (
+            "control/api/aggregation/test_api_hostile_extension"
+            "::test_no_answer_of_a_server_keeps_others_from_being_tried",
+        ),
+        off="the good row of the same list is served",
+    ),
     "names of service accounts with too few or too many parts give groups": Row(
         (f"{FORMS}::test_only_whole_names_of_service_accounts_give_groups",),
         off="a whole name gives them",

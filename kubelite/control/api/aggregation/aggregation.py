@@ -182,6 +182,11 @@ class Aggregation:
             self._known[service.name] = await ask(session, service, known)
         except (NoAnswer, NoEndpoint, OSError, ValueError) as error:
             return availability.failed_discovery(str(error))
+        except StoreError:
+            raise
+        except Exception as error:  # noqa: BLE001  # one server must not keep others from being tried
+            _log.exception("APIService %s cannot be tried", service.name)
+            return availability.failed_discovery(f"{type(error).__name__}: {error}")
         return availability.PASSED
 
     async def _set(self, name: str, verdict: Verdict) -> None:

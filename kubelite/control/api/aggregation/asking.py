@@ -28,6 +28,22 @@ class NoAnswer(Exception):
     """The server did not answer as it should; the message says why."""
 
 
+class _Row(msgspec.Struct):
+    """What clients read of a row of an APIResourceList: what has other types would keep them from
+    reading any group (meta/v1, ``APIResource``).
+    """
+
+    name: str
+    singularName: str = ""  # noqa: N815  # as Kubernetes writes it
+    namespaced: bool = False
+    group: str = ""
+    version: str = ""
+    kind: str = ""
+    verbs: list[str] | None = None
+    shortNames: list[str] | None = None  # noqa: N815
+    categories: list[str] | None = None
+
+
 class _Document(NamedTuple):
     code: int
     body: bytes
@@ -62,14 +78,15 @@ async def ask(
 def _rows(listed: Any) -> tuple[Object, ...]:
     """The rows of an APIResourceList, as far as they are some."""
     rows = listed.get("resources") if isinstance(listed, dict) else None
-    named = [
-        row for row in rows or () if isinstance(row, dict) and isinstance(row.get("name"), str)
-    ]
-    return tuple(
-        row
-        for row in named
-        if isinstance(row.get("verbs") or [], list) and isinstance(row.get("kind", ""), str)
-    )
+    return tuple(filter(_is_row, rows)) if isinstance(rows, list) else ()
+
+
+def _is_row(row: Any) -> bool:
+    try:
+        msgspec.convert(row, _Row)
+    except msgspec.ValidationError:
+        return False
+    return True
 
 
 async def _with_schemas(
@@ -103,7 +120,7 @@ async def _swagger(document: _Document) -> Object | None:
         try:
             parts = [read[key] for key in ("paths", "definitions")]
             encode({"swagger": "2.0", "info": {}, "paths": parts[0], "definitions": parts[1]})
-        except (AttributeError, KeyError, TypeError, ValueError, OverflowError, RecursionError):
+        except Exception:  # noqa: BLE001  # whatever another server may write
             return False
         return True
 

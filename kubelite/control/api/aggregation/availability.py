@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from kubelite.control.api.aggregation.services import Backend
 
 AVAILABLE = "Available"
+_MOST_TOLD = 1024
 
 
 class Verdict(NamedTuple):
@@ -29,8 +30,11 @@ PASSED = Verdict("True", "Passed", "all checks passed")
 
 
 def failed_discovery(why: str) -> Verdict:
-    """The server did not answer as it should when it was asked for its resources."""
-    return Verdict("False", "FailedDiscoveryCheck", why)
+    """The server did not answer as it should when it was asked for its resources. ``why`` may
+    quote it: what is no UTF-8 is replaced, and it is told only so far.
+    """
+    text = why.encode("utf-8", "replace").decode()
+    return Verdict("False", "FailedDiscoveryCheck", text[:_MOST_TOLD])
 
 
 def before_asking(backend: Backend, service: Object | None, slices: list[Object]) -> Verdict | None:
