@@ -634,6 +634,13 @@ SERVER = {
         ),
         off="the volume that its driver has made is taken",
     ),
+    "a node detaches another's volume, or binds or moves a claim": Row(
+        (
+            f"{NODE_VOLUMES}::test_a_node_speaks_of_its_own_attachments_only",
+            f"{NODE_VOLUMES}::test_a_node_says_how_large_a_claim_is_and_no_more",
+        ),
+        off="its own attachment and a claim's size are taken",
+    ),
     "nodes/proxy: whoever may read executes in any container by a WebSocket": Row(
         (
             "control/api/auth/test_api_attacks"

@@ -1,6 +1,6 @@
 """What a node writes about volumes for the drivers that it runs: the PersistentVolume that a driver
-has made for a claim, how large it is now, and that it is gone. Nothing of that
-opens a Secret, a path or another volume to it.
+has made for a claim, how large it is now, that it is gone, and what its own attachments have come
+to. Nothing of that opens a Secret, a path or another volume to it.
 
 Kubernetes has a controller with credentials of its own beside each driver for this; here the nodes
 do it, each with the same right.
@@ -111,6 +111,31 @@ def _changed_volume(old: Object, new: Object, node: str) -> str:
     if before != after or left not in (held, may_leave):
         return f"can only take {local_volumes.FINALIZER} from persistent volumes that are deleted"
     return ""
+
+
+def attachment(attempt: Attempt, node: str) -> None:
+    """A VolumeAttachment. Raises StatusError 403."""
+    if (attempt.old or attempt.obj)["spec"].get("nodeName") != node:
+        why = f'node "{node}" can only change volume attachments of its own'
+        raise refused(attempt.request.resource, attempt.name, why)
+
+
+def claim(attempt: Attempt, node: str) -> None:
+    """A PersistentVolumeClaim. Raises StatusError 403."""
+    if _besides_size(attempt.old or {}) != _besides_size(attempt.obj):
+        why = f'node "{node}" can only change the capacity and conditions of claims'
+        raise refused(attempt.request.resource, attempt.name, why)
+
+
+def _besides_size(obj: Object) -> Object:
+    """A claim without what its expansion writes."""
+    if not obj:
+        return {}
+    return {
+        **obj,
+        "metadata": _without(obj["metadata"], *_OF_SERVER),
+        "status": _without(obj.get("status") or {}, "capacity", "conditions"),
+    }
 
 
 def _without(mapping: Mapping[str, Any], *fields: str) -> Object:

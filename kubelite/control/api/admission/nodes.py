@@ -55,6 +55,10 @@ async def restriction(attempt: Attempt) -> None:
         _node(attempt, node)
     elif (res.group, res.plural) == ("", "persistentvolumes"):
         await node_volumes.volume(attempt, node)
+    elif (res.group, res.plural) == ("", "persistentvolumeclaims"):
+        node_volumes.claim(attempt, node)
+    elif (res.group, res.plural) == ("storage.k8s.io", "volumeattachments"):
+        node_volumes.attachment(attempt, node)
     elif res.plural in ("leases", "csinodes") and attempt.name != node:
         raise refused(
             res, attempt.name, f"node {node} may only write the {res.plural} named like itself"

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 DRIVER, PROTECTION = "d.example.com", "kubernetes.io/pv-protection"
 VOLUMES, SPACE = "/api/v1/persistentvolumes", "/api/v1/namespaces/default"
 CLAIMS = f"{SPACE}/persistentvolumeclaims"
+ATTACHMENTS = "/apis/storage.k8s.io/v1/volumeattachments"
 CLASS = {"metadata": {"name": "fast"}, "provisioner": DRIVER, "reclaimPolicy": "Delete"}
 
 
@@ -121,3 +122,39 @@ async def test_a_node_removes_no_directory_of_another(tmp_path: Path) -> None:
             held = (await api.get(path)).ok()["metadata"]["finalizers"]
             left = {"metadata": {"finalizers": [each for each in held if each != FINALIZER]}}
             assert (await other.patch(path, left, **NODE)).code == code
+
+
+async def test_a_node_speaks_of_its_own_attachments_only(tmp_path: Path) -> None:
+    async with storing(tmp_path) as (api, other):
+        for where, code in (("n2", 403), ("n1", 200)):
+            spec = {"attacher": DRIVER, "nodeName": where, "source": {"persistentVolumeName": "v"}}
+            body = {"kind": "VolumeAttachment", "apiVersion": "storage.k8s.io/v1",
+                    "metadata": {"name": where, "finalizers": ["d/e"]}, "spec": spec}  # fmt: skip
+            (await api.create(ATTACHMENTS, body)).ok()
+            path = f"{ATTACHMENTS}/{where}"
+            attached = {"status": {"attached": True}}
+            assert (await other.patch(f"{path}/status", attached, **NODE)).code == code
+            free = {"metadata": {"finalizers": []}}
+            assert (await other.patch(path, free, **NODE)).code == code
+
+
+async def test_a_node_says_how_large_a_claim_is_and_no_more(tmp_path: Path) -> None:
+    async with storing(tmp_path) as (api, other):
+        await claim(api, "c")
+        path = f"{CLAIMS}/c/status"
+        wrong: tuple[dict[str, Any], ...] = (
+            {"status": {"phase": "Bound"}},
+            {"status": {"accessModes": ["ReadWriteMany"]}},
+            {"metadata": {"annotations": {SELECTED_NODE: "n1"}}},
+            {"metadata": {"finalizers": ["a.example.com/b"]}},
+        )
+        for change in wrong:
+            assert (await other.patch(path, change, **NODE)).code == 403, change
+        pending = {"type": "FileSystemResizePending", "status": "True"}
+        larger = {"capacity": {"storage": "2Gi"}, "conditions": [pending]}
+        status = (await other.patch(path, {"status": larger}, **NODE)).ok()["status"]
+        assert (status["capacity"], status["conditions"][0]["type"]) == (
+            larger["capacity"],
+            pending["type"],
+        )
+        assert (await other.patch(path, {"status": {"conditions": None}}, **NODE)).code == 200
