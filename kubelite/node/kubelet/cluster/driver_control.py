@@ -84,6 +84,8 @@ class DriverControl:
         )
         self._changed = asyncio.Event()
         self._sides: dict[RegisteredDriver, _Side] = {}
+        self._due: set[str] = set()
+        self._at_work: set[str] = set()
         self._failures: dict[str, int] = {}
         self._not_before: dict[str, float] = {}
 
@@ -100,11 +102,26 @@ class DriverControl:
         await self._informers.wait_synced()
         for informer in self._view.values():
             informer.add_handler(lambda old, new: self._changed.set())
-        while True:
-            await self._changed.wait()
-            self._changed.clear()
-            for side in await self._known():
-                await self._look(side)
+        async with asyncio.TaskGroup() as group:
+            while True:
+                await self._changed.wait()
+                self._changed.clear()
+                self._due.update(names(paths.drivers(self._home.root)))
+                for name in self._due - self._at_work:
+                    self._at_work.add(name)
+                    group.create_task(self._work(name))
+
+    async def _work(self, name: str) -> None:
+        """Works for one driver until nothing has changed meanwhile. A driver that does not answer
+        keeps no other waiting.
+        """
+        try:
+            while name in self._due:
+                self._due.discard(name)
+                if (side := await self._side(name)) is not None:
+                    await self._look(side)
+        finally:
+            self._at_work.discard(name)
 
     async def close(self) -> None:
         """Ends the watches."""
@@ -113,20 +130,16 @@ class DriverControl:
 
     # -- whose controller side is served here ------------------------------------------------------
 
-    async def _known(self) -> list[_Side]:
-        directory = paths.drivers(self._home.root)
-        sides = []
-        for name in names(directory):
-            try:
-                driver = read_record(f"{directory}/{name}", RegisteredDriver)
-            except (FileNotFoundError, RecordError):
-                continue
-            await self._try(f"driver {name}", self._learn(driver))
-            if (side := self._sides.get(driver)) is not None:
-                sides.append(
-                    side._replace(is_served=side.is_served and not self._is_external(name))
-                )
-        return sides
+    async def _side(self, name: str) -> _Side | None:
+        """None for a driver that has gone, or has not said yet what it can do."""
+        try:
+            driver = read_record(f"{paths.drivers(self._home.root)}/{name}", RegisteredDriver)
+        except (FileNotFoundError, RecordError):
+            return None
+        await self._try(f"driver {name}", self._learn(driver))
+        if (side := self._sides.get(driver)) is None:
+            return None
+        return side._replace(is_served=side.is_served and not self._is_external(name))
 
     async def _learn(self, driver: RegisteredDriver) -> None:
         """What the driver can do, asked once for each registration."""

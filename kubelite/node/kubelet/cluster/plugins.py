@@ -56,6 +56,8 @@ class Plugins:
         self._home, self._client, self._name, self._node_uid = home, client, name, node_uid
         self._directory = f"{home.root}/{paths.REGISTRY}"
         self._registered: set[Socket] = set()
+        self._at_work: set[Socket] = set()
+        self._writing = asyncio.Lock()
         self._failures: dict[Socket, int] = {}
         self._in_use: list[str] | None = None
         self._changed = asyncio.Event()
@@ -72,10 +74,11 @@ class Plugins:
         self._changed.set()
         await self._try(self._csi_node(), ("CSINode", 0, 0))
         try:
-            while True:
-                await self._changed.wait()
-                self._changed.clear()
-                await self._look()
+            async with asyncio.TaskGroup() as group:
+                while True:
+                    await self._changed.wait()
+                    self._changed.clear()
+                    await self._look(group)
         finally:
             loop.remove_reader(watch.fileno())
             watch.close()
@@ -84,19 +87,28 @@ class Plugins:
         watch.read()
         self._changed.set()
 
-    async def _look(self) -> None:
-        """Brings drivers and sockets together; what fails is tried again later."""
+    async def _look(self, group: asyncio.TaskGroup) -> None:
+        """Brings drivers and sockets together; what fails is tried again later. A socket that does
+        not answer keeps nobody else waiting.
+        """
+        await self._try(self._report_in_use(), ("volumesInUse", 0, 0))
         sockets = _sockets(self._directory)
         self._registered &= sockets
-        for socket in sorted(sockets - self._registered):
-            await self._try(self._register(socket), socket)
+        for socket in sorted(sockets - self._registered - self._at_work):
+            self._at_work.add(socket)
+            group.create_task(self._register_once(socket))
         present = {path for path, _, _ in sockets}
         for name in names(paths.drivers(self._home.root)):
             driver = self._record(name)
             if driver is None or driver.registration not in present:
                 await self._try(self._forget(name), (name, 0, 0))
-        await self._try(self._report_in_use(), ("volumesInUse", 0, 0))
         self._failures = {key: n for key, n in self._failures.items() if key in sockets}
+
+    async def _register_once(self, socket: Socket) -> None:
+        try:
+            await self._try(self._register(socket), socket)
+        finally:
+            self._at_work.discard(socket)
 
     async def _try(self, work: Any, key: Socket) -> None:
         try:
@@ -135,6 +147,7 @@ class Plugins:
             raise
         await _notify(path, {"plugin_registered": True})
         self._registered.add(socket)
+        self._changed.set()  # meanwhile the socket may have gone
         self._tell()
         await asyncio.to_thread(self._wake_pods)
         _log.info("CSI driver %s has registered", info["name"])
@@ -159,23 +172,25 @@ class Plugins:
         endpoint = info.get("endpoint") or path
         node = await _call(endpoint, "csi.v1.Node/NodeGetInfo")
         driver = RegisteredDriver(name, endpoint, node.get("node_id", ""), path)
-        write_record(f"{paths.drivers(self._home.root)}/{name}", driver, durable=True)
         segments = (node.get("accessible_topology") or {}).get("segments") or {}
-        await self._label_node(driver, segments)
         entry: dict[str, Any] = {"name": name, "nodeID": driver.node_id}
         if segments:
             entry["topologyKeys"] = sorted(segments)
         if node.get("max_volumes_per_node", 0) > 0:
             entry["allocatable"] = {"count": node["max_volumes_per_node"]}
-        await self._put_in_csi_node(name, entry)
+        async with self._writing:
+            write_record(f"{paths.drivers(self._home.root)}/{name}", driver, durable=True)
+            await self._label_node(driver, segments)
+            await self._put_in_csi_node(name, entry)
 
     async def _forget(self, name: str) -> None:
-        await self._put_in_csi_node(name, None)
-        ids = await self._node_ids()
-        if ids.pop(name, None) is not None:
-            text = json.dumps(ids, separators=(",", ":")) if ids else None
-            await self._patch_node({"annotations": {NODE_ID: text}})
-        unlink_missing(f"{paths.drivers(self._home.root)}/{name}")
+        async with self._writing:
+            await self._put_in_csi_node(name, None)
+            ids = await self._node_ids()
+            if ids.pop(name, None) is not None:
+                text = json.dumps(ids, separators=(",", ":")) if ids else None
+                await self._patch_node({"annotations": {NODE_ID: text}})
+            unlink_missing(f"{paths.drivers(self._home.root)}/{name}")
         self._tell()
         _log.info("CSI driver %s has gone", name)
 
