@@ -634,6 +634,13 @@ SERVER = {
         ),
         off="the volume that its driver has made is taken",
     ),
+    "a claim that names another's volume has it attached": Row(
+        (
+            "control/controllers/test_controllers_attach_detach"
+            "::test_a_volume_is_attached_for_the_claim_that_it_names_only",
+        ),
+        off="the claim that the volume names has it attached",
+    ),
     "a node detaches another's volume, or binds or moves a claim": Row(
         (
             f"{NODE_VOLUMES}::test_a_node_speaks_of_its_own_attachments_only",

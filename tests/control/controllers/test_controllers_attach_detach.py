@@ -6,7 +6,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from kubelite.client.resources import VOLUME_ATTACHMENTS
+from kubelite.client.resources import (
+    PERSISTENT_VOLUME_CLAIMS,
+    PERSISTENT_VOLUMES,
+    VOLUME_ATTACHMENTS,
+)
 from kubelite.control.controllers.actions import Create, Delete, Emit, Patch
 from kubelite.control.controllers.storage import attach_detach
 from kubelite.control.controllers.view import FixedView
@@ -24,6 +28,7 @@ def volume(*modes: str) -> dict[str, Any]:
         "spec": {
             "accessModes": list(modes or ("ReadWriteOnce",)),
             "csi": {"driver": DRIVER, "volumeHandle": HANDLE},
+            "claimRef": {"namespace": "default", "name": "c", "uid": "c"},
         },
     }
 
@@ -31,8 +36,9 @@ def volume(*modes: str) -> dict[str, Any]:
 CLAIM = {
     "apiVersion": "v1",
     "kind": "PersistentVolumeClaim",
-    "metadata": {"name": "c", "namespace": "default"},
+    "metadata": {"name": "c", "namespace": "default", "uid": "c"},
     "spec": {"volumeName": "pv"},
+    "status": {"phase": "Bound"},
 }
 
 
@@ -136,3 +142,28 @@ def test_a_second_node_is_looked_at_again_when_the_first_has_let_go() -> None:
     view = FixedView([CLAIM, volume(), pod("new", "n")])
     concerned = attach_detach.ATTACH_DETACH_CONTROLLER.watches[VOLUME_ATTACHMENTS]
     assert set(concerned(view, attachment("m"), None)) == {("", "m"), ("", "n")}
+
+
+def test_a_volume_is_attached_for_the_claim_that_it_names_only() -> None:
+    """Whoever may make a claim names any volume in it."""
+    pending = {**CLAIM, "status": {"phase": "Pending"}}
+    theirs = volume()
+    theirs["spec"]["claimRef"] = {"namespace": "victim", "name": "c", "uid": "theirs"}
+    again = {**CLAIM, "metadata": {**CLAIM["metadata"], "uid": "again"}}
+    for claim, pv in ((pending, volume()), (pending, theirs), (CLAIM, theirs), (again, volume())):
+        view = FixedView([claim, pv, pod("p", "n"), node("n")])
+        assert list(attach_detach.plan(view, ("", "n"), 0.0).steps) == []
+
+
+def test_a_node_is_looked_at_when_claim_and_volume_have_come_together() -> None:
+    pending = {**CLAIM, "status": {"phase": "Pending"}}
+    free = volume()
+    del free["spec"]["claimRef"]
+    view = FixedView([CLAIM, volume(), pod("p", "n")])
+    watches = attach_detach.ATTACH_DETACH_CONTROLLER.watches
+    of_claim, of_volume = watches[PERSISTENT_VOLUME_CLAIMS], watches[PERSISTENT_VOLUMES]
+    assert list(of_claim(view, pending, CLAIM)) == [("", "n")]
+    assert list(of_claim(view, None, CLAIM)) == [("", "n")]
+    assert list(of_claim(view, CLAIM, CLAIM)) == list(of_claim(view, None, pending)) == []
+    assert list(of_volume(view, free, volume())) == [("", "n")]
+    assert list(of_volume(view, volume(), volume())) == []

@@ -8,7 +8,7 @@ key is a node.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from kubelite.client.resources import (
@@ -90,13 +90,31 @@ def _wanted(view: View, node: str) -> dict[str, _Wanted]:
 
 
 def _volumes(view: View, pod: Obj) -> Iterable[Obj]:
-    """The volumes of drivers that the claims of a pod are bound to."""
+    """The volumes of drivers that the claims of a pod are bound to. What a claim asks for is not
+    yet its own: the volume says whose it is.
+    """
     for name in sorted(claim_names(pod) | ephemeral_names(pod)):
         claim = view.get(PERSISTENT_VOLUME_CLAIMS, namespace_of(pod), name)
-        bound = spec_of(claim).get("volumeName") if claim is not None else ""
-        volume = view.get(PERSISTENT_VOLUMES, "", bound) if bound else None
-        if volume is not None and spec_of(volume).get("csi"):
+        if claim is None or not (bound := _bound_to(claim)):
+            continue
+        volume = view.get(PERSISTENT_VOLUMES, "", bound)
+        if (
+            volume is not None
+            and spec_of(volume).get("csi")
+            and _holder(volume).get("uid") == uid_of(claim)
+        ):
             yield volume
+
+
+def _bound_to(claim: Obj) -> str:
+    """The volume that a claim is bound to, "" where it is not."""
+    is_bound = status_of(claim).get("phase") == "Bound"
+    return str(spec_of(claim).get("volumeName") or "") if is_bound else ""
+
+
+def _holder(volume: Obj) -> Mapping[str, Any]:
+    """The reference to the claim that a volume is for."""
+    return spec_of(volume).get("claimRef") or {}
 
 
 def _attachments(view: View, node: str) -> list[Obj]:
@@ -254,15 +272,18 @@ def _nodes_of_volume(view: View, name: str) -> list[Key]:
 
 def _nodes_of_claim(view: View, old: Obj | None, new: Obj | None) -> Iterable[Key]:
     """The nodes of the pods of a claim that has been bound."""
-    if new is None or not spec_of(new).get("volumeName"):
+    if new is None or not (name := _bound_to(new)):
         return []
-    if old is not None and spec_of(old).get("volumeName"):
+    if old is not None and _bound_to(old) == name:
         return []
-    return _nodes_of_volume(view, spec_of(new)["volumeName"])
+    return _nodes_of_volume(view, name)
 
 
-def _nodes_of_new_volume(view: View, old: Obj | None, new: Obj | None) -> Iterable[Key]:
-    return _nodes_of_volume(view, name_of(new)) if old is None and new is not None else []
+def _nodes_of_new_holder(view: View, old: Obj | None, new: Obj | None) -> Iterable[Key]:
+    """The nodes of the pods of a volume that has come, or is another claim's now."""
+    if new is None or (old is not None and _holder(old).get("uid") == _holder(new).get("uid")):
+        return []
+    return _nodes_of_volume(view, name_of(new))
 
 
 def _nodes_of_driver(view: View, old: Obj | None, new: Obj | None) -> Iterable[Key]:
@@ -295,7 +316,7 @@ ATTACH_DETACH_CONTROLLER = Controller(
         NODES: _own_node,
         VOLUME_ATTACHMENTS: _nodes_of_attachment,
         PERSISTENT_VOLUME_CLAIMS: _nodes_of_claim,
-        PERSISTENT_VOLUMES: _nodes_of_new_volume,
+        PERSISTENT_VOLUMES: _nodes_of_new_holder,
         CSI_DRIVERS: _nodes_of_driver,
     },
     plan,
