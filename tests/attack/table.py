@@ -634,6 +634,10 @@ SERVER = {
         ),
         off="the volume that its driver has made is taken",
     ),
+    "a claim that names another's volume opens it and its Secrets to a node": Row(
+        (f"{NODE_VOLUMES}::test_a_claim_opens_no_volume_that_is_not_for_it",),
+        off="the volume names the claim",
+    ),
     "a claim that names another's volume has it attached": Row(
         (
             "control/controllers/test_controllers_attach_detach"

@@ -6,7 +6,7 @@ and objects that belong to a node because one of its pods refers to them.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kubelite.control.api.auth import node_refusals
 from kubelite.control.api.auth.rbac import Rule
@@ -58,16 +58,22 @@ _REFERRED = {"secrets": ("get", "list", "watch"), "configmaps": ("get", "list", 
 _CLAIMS = ("persistentvolumeclaims", "persistentvolumes")
 
 
+class _Volume(NamedTuple):
+    """A PersistentVolume: the claim that it is for, and the Secrets that open it."""
+
+    claim: tuple[str, str]
+    secrets: frozenset[tuple[str, str]]
+
+
 class NodeAuthorizer:
     """Knows which pods are bound to which node, and what they refer to."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._pods: dict[tuple[str, str], tuple[str, frozenset[tuple[str, str, str]]]] = {}
-        self._volumes: dict[tuple[str, str], str] = {}
-        self._secrets: dict[tuple[str, str], frozenset[tuple[str, str]]] = {}
+        self._volumes: dict[tuple[str, str], _Volume] = {}
         self._attachments: dict[tuple[str, str], str] = {}
-        prefixes = ("pods", "persistentvolumeclaims", "persistentvolumes", "volumeattachments")
+        prefixes = ("pods", "persistentvolumes", "volumeattachments")
         self._followers = Followers(store, prefixes, self._note, self._reset)
 
     async def refresh(self, user: User) -> None:
@@ -85,21 +91,17 @@ class NodeAuthorizer:
             node = obj.get("spec", {}).get("nodeName", "")
             self._pods[key] = node, frozenset(granted(obj)) if node else frozenset()
         elif prefix == "persistentvolumes":
-            secrets = frozenset(_volume_secrets(load(entry))) if entry else frozenset()
-            _put(self._secrets, key, secrets)
-        elif prefix == "volumeattachments":
-            _put(self._attachments, key, load(entry)["spec"]["nodeName"] if entry else "")
+            _put(self._volumes, key, _claimed(load(entry)) if entry else None)
         else:
-            volume = load(entry).get("spec", {}).get("volumeName", "") if entry else ""
-            _put(self._volumes, key, volume)
+            _put(self._attachments, key, load(entry)["spec"]["nodeName"] if entry else "")
 
     def _reset(self, prefix: str) -> None:
         by_prefix: dict[str, dict[tuple[str, str], Any]] = {
             "pods": self._pods,
-            "persistentvolumes": self._secrets,
+            "persistentvolumes": self._volumes,
             "volumeattachments": self._attachments,
         }
-        by_prefix.get(prefix, self._volumes).clear()
+        by_prefix[prefix].clear()
 
     def allows(self, attributes: AuthorizationAttributes) -> bool:
         """Whether a node may do something, as of the last :meth:`refresh`. May be called in a
@@ -154,24 +156,23 @@ class NodeAuthorizer:
         if attributes.sub or attributes.verb not in _REFERRED.get(attributes.resource, ("get",)):
             return False
         if attributes.resource == "persistentvolumes":
-            return self._uses_volume(node, attributes.name)
+            volume = self._volumes.get(("", attributes.name))
+            return volume is not None and self._uses_volume(node, volume)
         if attributes.resource not in (*_REFERRED, *_CLAIMS):
             return False
         if bool(attributes.name) and self._refers(node, attributes):
             return True
         return attributes.resource == "secrets" and self._opens_volume(node, attributes)
 
-    def _uses_volume(self, node: str, name: str) -> bool:
-        volumes = tuple(self._volumes.items())
-        claims = [key for key, volume in volumes if volume == name]
-        return any(self._refers_to(node, ("persistentvolumeclaims", *claim)) for claim in claims)
+    def _uses_volume(self, node: str, volume: _Volume) -> bool:
+        return self._refers_to(node, ("persistentvolumeclaims", *volume.claim))
 
     def _opens_volume(self, node: str, attributes: AuthorizationAttributes) -> bool:
         """Whether a volume that the node uses names this Secret."""
         secret = (attributes.namespace, attributes.name)
-        volumes = tuple(self._secrets.items())
         return attributes.verb == "get" and any(
-            self._uses_volume(node, name) for (_, name), names in volumes if secret in names
+            secret in volume.secrets and self._uses_volume(node, volume)
+            for volume in tuple(self._volumes.values())
         )
 
     def _refers(self, node: str, attributes: AuthorizationAttributes) -> bool:
@@ -196,6 +197,17 @@ def _put(table: dict[tuple[str, str], Any], key: tuple[str, str], value: Any) ->
         table[key] = value
     else:
         table.pop(key, None)
+
+
+def _claimed(volume: dict[str, Any]) -> _Volume | None:
+    """A PersistentVolume that says which claim it is for, as Kubernetes' graph has it: what claims
+    say of volumes, their authors choose.
+    """
+    holder = volume["spec"].get("claimRef")
+    if not holder:
+        return None
+    claim = holder.get("namespace", ""), holder.get("name", "")
+    return _Volume(claim, frozenset(_volume_secrets(volume)))
 
 
 def _volume_secrets(volume: dict[str, Any]) -> Iterator[tuple[str, str]]:

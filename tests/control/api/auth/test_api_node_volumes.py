@@ -12,7 +12,7 @@ from kubelite.objects.facts import local_volumes
 from kubelite.objects.facts.local_volumes import CLAIMED_PROVISIONER, FINALIZER, SELECTED_NODE
 from kubelite.up.node_objects import ensure_node_objects
 from tests.control.api.auth.test_api_attacks import NODE, attacked
-from tests.control.world import Cluster
+from tests.control.world import Cluster, pod
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -22,6 +22,11 @@ DRIVER, PROTECTION = "d.example.com", "kubernetes.io/pv-protection"
 VOLUMES, SPACE = "/api/v1/persistentvolumes", "/api/v1/namespaces/default"
 CLAIMS = f"{SPACE}/persistentvolumeclaims"
 ATTACHMENTS = "/apis/storage.k8s.io/v1/volumeattachments"
+SPEC = {
+    "accessModes": ["ReadWriteOnce"],
+    "storageClassName": "fast",
+    "resources": {"requests": {"storage": "1Gi"}},
+}
 CLASS = {"metadata": {"name": "fast"}, "provisioner": DRIVER, "reclaimPolicy": "Delete"}
 
 
@@ -32,11 +37,16 @@ async def storing(path: Path) -> AsyncIterator[tuple[Cluster, Cluster]]:
         yield api, other
 
 
-async def claim(api: Cluster, name: str, **annotations: str) -> dict[str, Any]:
-    resources = {"requests": {"storage": "1Gi"}}
-    spec = {"accessModes": ["ReadWriteOnce"], "storageClassName": "fast", "resources": resources}
+async def claim(
+    api: Cluster, name: str, *, of_volume: str = "", **annotations: str
+) -> dict[str, Any]:
     metadata = {"name": name, "annotations": {CLAIMED_PROVISIONER: DRIVER} | annotations}
-    body = {"kind": "PersistentVolumeClaim", "apiVersion": "v1", "metadata": metadata, "spec": spec}
+    body = {
+        "kind": "PersistentVolumeClaim",
+        "apiVersion": "v1",
+        "metadata": metadata,
+        "spec": {**SPEC, "volumeName": of_volume},
+    }
     return dict((await api.create(CLAIMS, body)).ok())
 
 
@@ -158,3 +168,26 @@ async def test_a_node_says_how_large_a_claim_is_and_no_more(tmp_path: Path) -> N
             pending["type"],
         )
         assert (await other.patch(path, {"status": {"conditions": None}}, **NODE)).code == 200
+
+
+async def test_a_claim_opens_no_volume_that_is_not_for_it(tmp_path: Path) -> None:
+    """Who makes claims and pods in a namespace has a node read the volume that a claim names, and
+    its Secrets, only where the volume names the claim.
+    """
+    async with attacked(tmp_path) as (api, other):
+        theirs = volume(
+            {"metadata": {"namespace": "victim", "name": "c", "uid": "u"}, "spec": SPEC}, "h"
+        )
+        theirs["spec"]["csi"]["nodePublishSecretRef"] = {"namespace": "default", "name": "s"}
+        path = f"{VOLUMES}/{(await api.create(VOLUMES, theirs)).ok()['metadata']['name']}"
+        secret = {"kind": "Secret", "apiVersion": "v1", "metadata": {"name": "s"}}
+        (await api.create(f"{SPACE}/secrets", secret)).ok()
+        wish = await claim(api, "c", of_volume=theirs["metadata"]["name"])
+        source = {"name": "v", "persistentVolumeClaim": {"claimName": "c"}}
+        (await api.create(f"{SPACE}/pods", pod("p", nodeName="n1", volumes=[source]))).ok()
+        for place in (path, f"{SPACE}/secrets/s"):
+            assert (await other.get(place, **NODE)).code == 403, place
+        of = {"namespace": "default", "uid": wish["metadata"]["uid"]}
+        (await api.patch(path, {"spec": {"claimRef": of}})).ok()
+        for place in (path, f"{SPACE}/secrets/s"):
+            assert (await other.get(place, **NODE)).code == 200, place
