@@ -7,10 +7,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from kubelite.core import native
+from kubelite.node.kubelet.pods.pods import Pods
 from kubelite.node.network import ipam
+from kubelite.node.network.errors import PortTaken
+from kubelite.node.runtime.home import Home
+from kubelite.objects.pod.pod import Pod
+from kubelite.objects.rules.pods import defaults
 from tests.e2e.test_pod_network import fetched, from_pod, server
 from tests.e2e.world import SLEEP, World, eventually, kill, pod
 from tests.testing.cni import Site
@@ -63,6 +69,25 @@ def test_pods_have_the_addresses_and_host_ports_that_plug_ins_give(
         assert site.leased() == ["10.88.7.3"]
     finally:
         native.net_delete("up0")
+
+
+def test_of_two_pods_that_start_at_once_one_gets_the_host_port(world: World, site: Site) -> None:
+    """The second has started and ended its start before the first is on record."""
+    site.configure(PORTMAP)
+
+    def trace(step: str) -> None:
+        if step == "record attachment":
+            world.up(with_port(pod(SLEEP, name="second"), 8089))
+
+    document = with_port(pod(SLEEP, name="first"), 8089)
+    defaults.pod(document)
+    with pytest.raises(
+        PortTaken, match=r"hostPort 8089/TCP is already taken by pod default/second"
+    ):
+        Pods(Home(str(world.root)), trace=trace).up(
+            msgspec.convert(document, Pod), report=lambda _: None
+        )
+    assert len(site.leased()) == 1
 
 
 def test_a_flag_names_the_network_of_one_pod_and_its_host_port_needs_a_plug_in(

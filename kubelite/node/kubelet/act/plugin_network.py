@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from kubelite.lib.files import FileLock, names
 from kubelite.node.cgroup.classes import below, class_of
@@ -23,7 +23,7 @@ from kubelite.objects.pod import qos
 
 class PluginNetwork:
     """The network that ``directories`` ask for, for the pod of ``context``. Raises NetworkError
-    for an invalid configuration, and for host ports that no plug-in opens or somebody has.
+    for an invalid configuration, and for host ports that no plug-in opens.
     """
 
     def __init__(
@@ -35,19 +35,18 @@ class PluginNetwork:
         self._pod = _pod_facts(context, limits or Bandwidth())
         unserved = requests.refuse_unserved(self._choice.network, self._pod)
         context.warnings += [*self._choice.faults, *unserved]
-        if self._pod.ports:
-            _refuse_taken(context, self._pod.ports)
 
     def connect(self, created: Sandbox) -> None:
         """Runs the plug-ins and puts the pod's addresses into the context and the sandbox's record,
-        which the caller saves. Raises NetworkError, NativeError, OSError.
+        which the caller saves. Raises PortTaken for host ports that somebody has, NetworkError,
+        NativeError, OSError.
         """
         context, record = self._context, created.record
         loopback.bring_up(created.netns)
         connection = Connection(context.home.attachment(context.record.uid), trace=context.trace)
         holder = (record.pause_pid, record.pause_ticks)
         addresses = connection.add(
-            self._choice.network, self._directories, self._pod, record.pause, holder
+            self._choice.network, self._directories, self._pod, record.pause, holder, self._claim
         )
         if context.host_files.cluster[0]:
             with FileLock(context.home.lock):
@@ -59,6 +58,16 @@ class PluginNetwork:
         context.node = context.node._replace(
             pod_addresses=record.addresses, address=record.host_address
         )
+
+    @contextlib.contextmanager
+    def _claim(self) -> Iterator[None]:
+        """Between the look at the ports of other pods and the record of these nobody else has one.
+        Raises PortTaken.
+        """
+        with FileLock(self._context.home.lock):
+            if self._pod.ports:
+                _refuse_taken(self._context, self._pod.ports)
+            yield
 
 
 def _refuse_taken(context: PodContext, requested: Sequence[HostPort]) -> None:

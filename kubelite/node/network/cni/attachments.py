@@ -8,6 +8,7 @@ repeated, and is done whenever anything may have been made.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import msgspec
@@ -80,10 +81,11 @@ class Connection:
         pod: PodFacts,
         container_id: str,
         holder: tuple[int, int],
+        claim: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> Addresses:
         """Connects the pod in the network namespace of ``holder``; what an earlier try has left is
-        undone first. Raises PortRefused, PluginFailed and OSError, with nothing left unless it is
-        on record.
+        undone first. ``claim`` is entered while it is put on record, and may refuse it. Raises
+        PortRefused, PluginFailed and OSError, with nothing left unless it is on record.
         """
         attachment = Attachment(
             owner=f"{pod.namespace}/{pod.name}",
@@ -100,11 +102,12 @@ class Connection:
         self.delete(former.netns if former is not None and former.holder == holder else "")
         self._trace("record attachment")
         with plugins.hold(directories.conf, exclusive=False):
+            with claim():
+                write_record(self._record, attachment, durable=True)
             return self._add(attachment, programs)
 
     def _add(self, attachment: Attachment, programs: list[str]) -> Addresses:
         network = attachment.network
-        write_record(self._record, attachment, durable=True)
         try:
             with plugins.pod_lock(self._lock) as lock:
                 for plugin, program in zip(network.plugins, programs, strict=True):
