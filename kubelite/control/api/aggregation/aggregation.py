@@ -101,9 +101,12 @@ class Aggregation:
         user: User,
         headers: Mapping[str, str],
         read_body: Callable[[], Awaitable[bytes]],
+        seconds: float | None,
     ) -> Answer | Stream:
-        """The answer of an extension server. Raises StatusError, StoreError."""
-        return await passing.pass_on(self._connections, service, user, headers, read_body)
+        """The answer of an extension server, which ends after some seconds unless it upgrades.
+        Raises StatusError, StoreError.
+        """
+        return await passing.pass_on(self._connections, service, user, headers, read_body, seconds)
 
     async def _run(self) -> None:
         while True:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from kubelite.control.api.admission.dynamic.service_endpoint import NoEndpoint
 from kubelite.control.api.aggregation.identity import headers_of
 from kubelite.control.api.verbs.kubelet_client import Place
 from kubelite.control.api.verbs.proxy import AUTOMATIC, HOP, UNREACHABLE, forwarded, tunnel
+from kubelite.control.api.verbs.streams import wants_upgrade
 from kubelite.control.api.wire.answer import Answer, Stream
 
 if TYPE_CHECKING:
@@ -34,15 +36,18 @@ async def pass_on(
     user: User,
     headers: Mapping[str, str],
     read_body: Callable[[], Awaitable[bytes]],
+    seconds: float | None,
 ) -> Answer | Stream:
-    """The answer of an extension server. Raises StatusError, StoreError."""
+    """The answer of an extension server, which ends after some seconds unless it upgrades. Raises
+    StatusError, StoreError.
+    """
     backend = service.backend
     if not service.available:
         return UNAVAILABLE
-    if "upgrade" in headers.get("Connection", "").lower():
+    if wants_upgrade(headers):
         return await _tunnelled(connections, backend, user)
     body = await read_body()
-    return Stream(lambda connection: _relay(connection, connections, backend, user, body))
+    return Stream(lambda connection: _relay(connection, connections, backend, user, body, seconds))
 
 
 async def _tunnelled(connections: Connections, backend: Backend, user: User) -> Answer | Stream:
@@ -64,7 +69,12 @@ def _headers(
 
 
 async def _relay(
-    connection: web.Request, connections: Connections, backend: Backend, user: User, body: bytes
+    connection: web.Request,
+    connections: Connections,
+    backend: Backend,
+    user: User,
+    body: bytes,
+    seconds: float | None,
 ) -> web.StreamResponse:
     import aiohttp
     from aiohttp import web
@@ -74,14 +84,17 @@ async def _relay(
     url = URL(backend.url(connection.raw_path), encoded=True)
     response = web.StreamResponse()
     try:
-        async with connections.session(backend).request(
-            connection.method,
-            url,
-            headers=CIMultiDict(_headers(connection, user, HOP)),
-            data=body or None,
-            allow_redirects=False,
-            skip_auto_headers=AUTOMATIC,
-        ) as got:
+        async with (
+            asyncio.timeout(seconds),
+            connections.session(backend).request(
+                connection.method,
+                url,
+                headers=CIMultiDict(_headers(connection, user, HOP)),
+                data=body or None,
+                allow_redirects=False,
+                skip_auto_headers=AUTOMATIC,
+            ) as got,
+        ):
             if 300 <= got.status < 400 and "Location" in got.headers:
                 return web.Response(text=_REDIRECTED, status=502)
             response.set_status(got.status, got.reason)

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import logging
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
 from kubelite.control.api.admission.dynamic import conversion
@@ -32,7 +32,7 @@ from kubelite.control.api.verbs import (
     write,
 )
 from kubelite.control.api.wire import paths
-from kubelite.control.api.wire.answer import Answer, json_answer, warnings
+from kubelite.control.api.wire.answer import Answer, Stream, json_answer, warnings
 from kubelite.control.api.wire.aside import aside
 from kubelite.control.api.wire.attributes import AuditAttributes, AuthorizationAttributes
 from kubelite.control.api.wire.negotiation import PLAIN, is_plain, negotiate
@@ -62,7 +62,6 @@ if TYPE_CHECKING:
     from kubelite.control.api.server.flow_control import Classified, FlowControl
     from kubelite.control.api.server.metrics import Metrics
     from kubelite.control.api.verbs.custom_definitions import Definitions
-    from kubelite.control.api.wire.answer import Stream
     from kubelite.control.api.wire.paths import Target as PathTarget
     from kubelite.control.api.wire.raw_request import RawRequest
     from kubelite.control.api.wire.request import User
@@ -73,6 +72,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger("kubelite.api")
 _AUTHORIZATION = "authorization.k8s.io"
 _RELAYED = ("log", "exec", "attach", "portforward", "proxy")  # answered by somebody else
+_PASSED_SECONDS = 60.0  # kube-apiserver, ``--request-timeout``
 _PARTS = ("status", "finalize", "approval", "resize", "ephemeralcontainers")
 
 
@@ -146,13 +146,15 @@ class App:
         classified = self._flow.classify(attributes)
         self._authorize(request, attributes, trace)
         elsewhere = self._aggregation.find(target.group, target.version)
-        long = request.verb == "watch" or request.sub in _RELAYED or elsewhere is not None
+        long = request.verb == "watch" or request.sub in _RELAYED
         seat = None if long else await self._flow.acquire(classified)
         begun = self._metrics.begin(request.verb)
         code = 500
         try:
             answer = await (
-                self._pass_on(elsewhere, raw, user) if elsewhere else self._respond(request)
+                self._pass_on(elsewhere, raw, user, None if long else classified)
+                if elsewhere
+                else self._respond(request)
             )
             code = answer.code if isinstance(answer, Answer) else 200
         except StatusError as error:
@@ -164,21 +166,47 @@ class App:
                 seat.release()
         return _with_flow(answer, classified)
 
-    async def _pass_on(self, service: ApiService, raw: RawRequest, user: User) -> Answer | Stream:
-        """The answer of an extension server. Raises StatusError, StoreError."""
-        return await self._aggregation.pass_on(service, user, raw.headers, raw.read_body)
+    async def _pass_on(
+        self, service: ApiService, raw: RawRequest, user: User, classified: Classified | None
+    ) -> Answer | Stream:
+        """The answer of an extension server, which holds a seat while it is passed on;
+        ``classified`` is None for one that lasts. Raises StatusError, StoreError.
+        """
+        lasts = classified is None or streams.wants_upgrade(raw.headers)
+        answer = await self._aggregation.pass_on(
+            service, user, raw.headers, raw.read_body, None if lasts else _PASSED_SECONDS
+        )
+        if classified is None or lasts or isinstance(answer, Answer):
+            return answer
+        return Stream(lambda connection: self._seated(connection, answer, classified))
+
+    async def _seated(self, connection: Any, stream: Stream, classified: Classified) -> Any:
+        from aiohttp import web
+
+        try:
+            seat = await self._flow.acquire(classified)
+        except TooManyRequests as error:
+            self._metrics.reject(error.level)
+            headers = {"Content-Type": _OVERLOADED.content_type, **dict(_OVERLOADED.headers)}
+            return web.Response(body=_OVERLOADED.body, status=_OVERLOADED.code, headers=headers)
+        try:
+            return await stream.run(connection)
+        finally:
+            if seat is not None:
+                seat.release()
 
     async def _answer_path(self, user: User, raw: RawRequest, trace: AuditTrace) -> Answer | Stream:
         """The answer for a path that is no resource. Raises StatusError."""
         attributes = AuthorizationAttributes(user, raw.method.lower(), path=raw.path)
         self._authorize_path(attributes, raw, trace)
-        if (elsewhere := self._aggregation.at_path(raw.path)) is not None:
-            return await self._pass_on(elsewhere, raw, user)
         await self._flow.refresh()
-        seat = await self._flow.acquire(self._flow.classify(attributes))
-        query = await _query(raw) if raw.query else Query({})
-        accept = raw.headers.get("Accept", "")
+        classified = self._flow.classify(attributes)
+        seat = await self._flow.acquire(classified)
         try:
+            if (elsewhere := self._aggregation.at_path(raw.path)) is not None:
+                return await self._pass_on(elsewhere, raw, user, classified)
+            query = await _query(raw) if raw.query else Query({})
+            accept = raw.headers.get("Accept", "")
             return await self._nonresource.answer(raw.method, raw.path, query, accept)
         finally:
             if seat is not None:

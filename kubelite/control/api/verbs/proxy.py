@@ -15,7 +15,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from kubelite.control.api.admission.dynamic.connecting import admit
 from kubelite.control.api.auth.authentication import offered_protocols
 from kubelite.control.api.verbs.kubelet_client import Place, place_of
-from kubelite.control.api.verbs.streams import CONNECT_SECONDS, PIECE, join, plain_answer
+from kubelite.control.api.verbs.streams import (
+    CONNECT_SECONDS,
+    PIECE,
+    join,
+    plain_answer,
+    wants_upgrade,
+)
 from kubelite.control.api.wire.allowed_addresses import check_address, resolve
 from kubelite.control.api.wire.answer import Answer, Stream
 from kubelite.control.api.wire.documents import load
@@ -93,7 +99,7 @@ async def proxy(context: Context, request: Request) -> Answer | Stream:
     tls = context.kubelets.tls if secure else _unchecked() if scheme == "https" else None
     # api, v1, (namespaces, NAMESPACE,) RESOURCE, NAME, proxy
     target = Target(place, tls, 7 if res.namespaced else 5)
-    if "upgrade" in request.headers.get("Connection", "").lower():
+    if wants_upgrade(request.headers):
         return Stream(lambda connection: _tunnel(connection, target))
     body = await request.read_body()
     return Stream(lambda connection: _pass_on(connection, target, body))

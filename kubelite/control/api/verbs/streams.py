@@ -28,7 +28,7 @@ from kubelite.control.api.wire.status import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Mapping
 
     from aiohttp import web
 
@@ -59,6 +59,11 @@ _PASSED = (
     "x-stream-protocol-version",
     "user-agent",
 )
+
+
+def wants_upgrade(headers: Mapping[str, str]) -> bool:
+    """Whether a request asks for another protocol on its connection."""
+    return "upgrade" in headers.get("Connection", "").lower()
 
 
 async def log(context: Context, request: Request) -> Answer | Stream:
@@ -120,7 +125,7 @@ async def _copy(
             aiohttp.ClientSession(timeout=timeout) as session,
             session.get(url, ssl=context.kubelets.tls) as got,
         ):
-            if "upgrade" in connection.headers.get("Connection", "").lower() and got.status == 200:
+            if wants_upgrade(connection.headers) and got.status == 200:
                 return await _send_messages(connection, got.content.iter_chunked(PIECE))
             headers = {"Content-Type": got.headers.get("Content-Type", "text/plain")}
             response = web.StreamResponse(status=got.status, headers=headers)
@@ -175,7 +180,7 @@ def unreachable(place: Place, error: Exception) -> Any:
 
 async def relay(context: Context, request: Request) -> Answer | Stream:
     """Exec, attach and port-forward. Raises StatusError."""
-    if "upgrade" not in request.headers.get("Connection", "").lower():
+    if not wants_upgrade(request.headers):
         raise bad_request("Upgrade request required")
     pod = await pod_of(context, request)
     path = _path(request, pod)

@@ -11,6 +11,8 @@ from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from kubelite.control.api.auth.pki import Pki
+from kubelite.control.api.server import app
+from kubelite.control.api.wire.request import User
 from tests.control.api.aggregation.test_api_aggregation import (
     ADDRESS,
     API_SERVICES,
@@ -29,11 +31,17 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
+    import pytest
+
 ENDLESS = b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n"
 INDEX, LINKED, SWAGGER = "/openapi/v3", "/openapi/v3/x?hash=1", "/openapi/v2"
 NOT_FOUND = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 GOOD = {"name": "flunders", "namespaced": True, "kind": "Flunder", "verbs": ["get"]}
 WRONG: list[Any] = [None, True, 5, 1.5, "text", [], [5], {}, {"a": 1}]
+SLOW, LEVELS = (
+    f"{GROUP}/flunders/slow",
+    ("/apis/flowcontrol.apiserver.k8s.io/v1/prioritylevelconfigurations"),
+)
 DISCOVERY = {"Accept": "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"}
 
 
@@ -95,6 +103,8 @@ class Hostile:
     def __init__(self) -> None:
         self.answers = HONEST
         self.asked: asyncio.Queue[None] = asyncio.Queue()
+        self.waiting = 0
+        self.go_on = asyncio.Event()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(ConnectionError, asyncio.IncompleteReadError):
@@ -102,6 +112,9 @@ class Hostile:
             answer = self.answers.get(path, NOT_FOUND)
             if path == GROUP:
                 self.asked.put_nowait(None)
+            if path == SLOW:
+                self.waiting += 1
+                await self.go_on.wait()
             writer.write(answer)
             while answer is ENDLESS:
                 writer.write(b" " * 65536)
@@ -123,11 +136,11 @@ class Hostile:
 
 
 @asynccontextmanager
-async def with_hostile(path: Path) -> AsyncIterator[tuple[Cluster, Hostile]]:
+async def with_hostile(path: Path, **options: Any) -> AsyncIterator[tuple[Cluster, Hostile]]:
     hostile = Hostile()
     tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     tls.load_cert_chain(*Pki(str(path / "hostile")).server(["wardle.default.svc"]))
-    async with cluster(path) as api:
+    async with cluster(path, **options) as api:
         with on_loopback(ADDRESS):
             server = await asyncio.start_server(hostile.serve, ADDRESS, 0, ssl=tls)
             port = server.sockets[0].getsockname()[1]
@@ -158,3 +171,51 @@ async def test_no_answer_of_a_server_keeps_others_from_being_tried(tmp_path: Pat
         await hostile.is_tried(api)
         assert [row["resource"] for row in await resources(api)] == ["flunders"]
         await condition(api, "Passed")
+
+
+RBAC = "/apis/rbac.authorization.k8s.io/v1"
+
+
+async def may_read_flunders(api: Cluster, user: str) -> None:
+    about = {"apiVersion": "rbac.authorization.k8s.io/v1", "metadata": {"name": "flunders"}}
+    rule = {"apiGroups": ["wardle.example.com"], "resources": ["flunders"], "verbs": ["*"]}
+    group = "rbac.authorization.k8s.io"
+    role = {"apiGroup": group, "kind": "ClusterRole", "name": "flunders"}
+    subjects = [{"apiGroup": group, "kind": "User", "name": user}]
+    binding = {**about, "kind": "ClusterRoleBinding", "roleRef": role, "subjects": subjects}
+    (
+        await api.create(f"{RBAC}/clusterroles", {**about, "kind": "ClusterRole", "rules": [rule]})
+    ).ok()
+    (await api.create(f"{RBAC}/clusterrolebindings", binding)).ok()
+
+
+async def test_what_is_passed_on_takes_a_seat_and_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jane = User("jane", groups=("system:authenticated",))
+    async with with_hostile(tmp_path, tokens={"t": jane}) as (api, hostile):
+        await may_read_flunders(api, "jane")
+        level = (await api.get(f"{LEVELS}/global-default")).ok()
+        level["spec"]["limited"] |= {
+            "nominalConcurrencyShares": 1,  # of 600 seats: three
+            "limitResponse": {"type": "Reject"},
+        }
+        (await api.ask("PUT", f"{LEVELS}/global-default", level)).ok()
+        hostile.answers = {**HONEST, SLOW: http({}), f"{SLOW}?watch=1": http({})}
+        slow = [asyncio.create_task(api.get(SLOW, token="t")) for _ in range(5)]
+        async with asyncio.timeout(SECONDS):
+            while sum(task.done() for task in slow) < 2 or hostile.waiting < 3:
+                await asyncio.sleep(0.01)
+        refused = [task.result() for task in slow if task.done()]
+        assert [(reply.code, reply.headers["Retry-After"]) for reply in refused] == [(429, "1")] * 2
+        assert (await api.get("/version", token="t")).code == 429
+        assert (await api.get(f"{SLOW}?watch=1", token="t")).code == 200
+        hostile.go_on.set()
+        codes = sorted(reply.code for reply in await asyncio.gather(*slow))
+        assert (codes, hostile.waiting) == ([200, 200, 200, 429, 429], 3)
+
+        hostile.go_on.clear()
+        monkeypatch.setattr(app, "_PASSED_SECONDS", 0.1)
+        assert [(await api.get(SLOW, token="t")).code for _ in range(4)] == [503] * 4
+        assert (await api.get("/version", token="t")).code == 200
+        hostile.go_on.set()
