@@ -684,6 +684,13 @@ SERVER = {
         ),
         off="the good row of the same list is served",
     ),
+    "a name whose letters are another user's bytes, to an extension server": Row(
+        (
+            "control/api/aggregation/test_api_aggregation"
+            "::test_watches_and_other_protocols_go_through",
+        ),
+        off="both names come as they are",
+    ),
     "names of service accounts with too few or too many parts give groups": Row(
         (f"{FORMS}::test_only_whole_names_of_service_accounts_give_groups",),
         off="a whole name gives them",

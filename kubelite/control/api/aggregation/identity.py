@@ -37,5 +37,8 @@ def _escaped(key: str) -> str:
 
 
 def _written(value: str) -> str:
-    """A value without what would end its line; the bytes of its UTF-8 as HTTP carries them."""
-    return "".join(letter for letter in value if letter not in "\r\n\0")
+    """A value without what would end its line. What is no UTF-8 is replaced: left out it would make
+    one user of two.
+    """
+    text = value.encode("utf-8", "replace").decode()
+    return "".join(letter for letter in text if letter not in "\r\n\0")

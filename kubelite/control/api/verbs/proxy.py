@@ -18,6 +18,7 @@ from kubelite.control.api.verbs.kubelet_client import Place, place_of
 from kubelite.control.api.verbs.streams import (
     CONNECT_SECONDS,
     PIECE,
+    head_of,
     join,
     plain_answer,
     wants_upgrade,
@@ -311,7 +312,7 @@ async def tunnel(
             place.host, place.port, ssl=tls, server_hostname=name, limit=PIECE
         )
         try:
-            writer.write(("\r\n".join(lines) + "\r\n\r\n").encode("latin-1"))
+            writer.write(head_of(lines))
             head = await reader.readuntil(b"\r\n\r\n")
         except BaseException:
             writer.close()

@@ -235,7 +235,12 @@ def _request_head(request: Request, place: Place, path: str) -> bytes:
         lines.append(f"Sec-WebSocket-Protocol: {', '.join(protocols)}")
     if request.method == "POST":
         lines.append("Content-Length: 0")
-    return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
+    return head_of(lines)
+
+
+def head_of(lines: list[str]) -> bytes:
+    """The head of an HTTP request, its bytes as they were read into text."""
+    return ("\r\n".join(lines) + "\r\n\r\n").encode("utf-8", "surrogateescape")
 
 
 async def plain_answer(head: bytes, reader: asyncio.StreamReader) -> Answer:

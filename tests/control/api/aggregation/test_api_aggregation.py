@@ -234,6 +234,12 @@ async def test_watches_and_other_protocols_go_through(tmp_path: Path) -> None:
                 assert await socket.receive_str() == "kubernetes-admin"
                 await socket.send_str("hello")
                 assert await socket.receive_str() == "hello"
+        for name in ("Ã©", "é", "文"):  # the first has the letters of the second's bytes
+            impersonated = {"Impersonate-User": name, "Impersonate-Group": "system:masters"}
+            async with api.session.ws_connect(
+                f"{api.url}{FLUNDERS}/late/echo", headers=impersonated
+            ) as socket:
+                assert await socket.receive_str(timeout=SECONDS) == name
         missing = await api.get(f"{FLUNDERS}/none")
         assert (missing.code, missing.value["reason"]) == (404, "NotFound")
         redirected = await api.get(f"{FLUNDERS}/redirect")
@@ -357,6 +363,7 @@ async def trusted(api: Cluster) -> str:
 
 
 def test_headers_say_who_asks() -> None:
+    assert list(headers_of(User("ann\udcff"))) == [("X-Remote-User", "ann?")]
     user = User("ann\r\nX: y", "7", ("a", "b"), (("Ex.org/ä b", ("1", "2")),))
     assert list(headers_of(user)) == [
         ("X-Remote-User", "annX: y"),

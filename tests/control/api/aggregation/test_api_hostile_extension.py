@@ -1,5 +1,5 @@
-"""An extension server that answers what it likes: it is said to be so, other servers are tried all
-the same, and nobody's discovery breaks.
+"""An extension server that answers what it likes, when it likes: other servers are tried all the
+same, nobody's discovery breaks, and only so many wait for it.
 """
 
 from __future__ import annotations
