@@ -57,8 +57,8 @@ class Connections:
             return await ready_endpoint(
                 self._store, backend.namespace, backend.service, backend.port
             )
-        try:  # whoever registers extension servers may call this machine, but not its surroundings
-            return await resolve(spec["externalName"], loopback=True), backend.port
+        try:  # who may edit the Service need not be who registers extension servers
+            return await resolve(spec["externalName"], loopback=False), backend.port
         except StatusError as error:
             raise NoEndpoint(str(error)) from error
 

@@ -323,6 +323,23 @@ async def test_why_an_extension_server_is_not_available(tmp_path: Path) -> None:
         assert "wardle.example.com" in {group["name"] for group in groups}
 
 
+async def test_a_name_leads_to_servers_but_not_to_this_one(tmp_path: Path) -> None:
+    async with with_extension(tmp_path) as api:
+        slices = (await api.get(f"{SLICES}/wardle-1")).ok()
+        port = slices["ports"][0]["port"]
+        backend = {"service": {"namespace": "default", "name": "wardle", "port": port}}
+        (await api.patch(f"{API_SERVICES}/{NAME}", {"spec": backend})).ok()
+        await condition(api, "ServicePortError")
+        for address, reason in (("localhost", "FailedDiscoveryCheck"), (ADDRESS, "Passed")):
+            named = {"type": "ExternalName", "externalName": address, "clusterIP": None,
+                     "clusterIPs": None}  # fmt: skip
+            (await api.patch(f"{SERVICES}/wardle", {"spec": named})).ok()
+            known = await condition(api, reason)
+            refused = "address not allowed: localhost" in known["message"]
+            assert refused == (address == "localhost")
+        assert (await api.get(FLUNDERS)).code == 200
+
+
 async def test_versions_that_this_server_serves_have_an_apiservice_too(tmp_path: Path) -> None:
     definitions = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
     async with cluster(tmp_path) as api:
