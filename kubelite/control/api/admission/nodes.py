@@ -138,6 +138,8 @@ def _node(attempt: Attempt, node: str) -> None:
         "spec", {}
     ).get("taints"):
         raise refused(res, attempt.name, f'node "{node}" is not allowed to modify taints')
+    if _ranges(attempt.obj) != _ranges(old):
+        raise refused(res, attempt.name, f'node "{node}" is not allowed to choose its pod CIDRs')
     before = old.get("metadata") or {}
     if attempt.obj["metadata"].get("ownerReferences", []) != before.get("ownerReferences", []):
         raise refused(res, attempt.name, f'node "{node}" is not allowed to modify ownerReferences')
@@ -145,6 +147,13 @@ def _node(attempt: Attempt, node: str) -> None:
     wrong = sorted(key for key in changed if not _may_label(key))
     if wrong:
         raise refused(res, attempt.name, f"is not allowed to modify labels: {', '.join(wrong)}")
+
+
+def _ranges(node: Object) -> list[str]:
+    """The addresses of a node's pods, which other nodes route to it: the controller chooses them,
+    and looks at a wish (``pod_ranges.WISH``) of the node's.
+    """
+    return node.get("spec", {}).get("podCIDRs") or []
 
 
 def _may_label(key: str) -> bool:

@@ -347,6 +347,23 @@ async def test_a_node_does_not_lure_pods_to_itself(tmp_path: Path) -> None:
         assert (await other.delete("/api/v1/nodes/n1", **NODE)).code == 403
 
 
+async def test_a_node_does_not_choose_where_packets_to_pods_go(tmp_path: Path) -> None:
+    async with attacked(tmp_path) as (api, other):
+        bare = {"kind": "Node", "apiVersion": "v1", "metadata": {"name": "n1"}}
+        specs = ({"podCIDR": "8.8.8.0/24"}, {"podCIDRs": ["8.8.8.0/24"]})
+        for spec in specs:
+            refused = await other.create("/api/v1/nodes", {**bare, "spec": spec}, **NODE)
+            assert (refused.code, "pod CIDRs" in refused.value["message"]) == (403, True)
+        (await other.create("/api/v1/nodes", bare, **NODE)).ok()
+        for spec in specs:
+            for path in ("/api/v1/nodes/n1", "/api/v1/nodes/n1/status"):
+                await other.patch(path, {"spec": spec}, **NODE)
+                assert "podCIDRs" not in (await api.get("/api/v1/nodes/n1")).ok()["spec"]
+        (await api.patch("/api/v1/nodes/n1", {"spec": {"podCIDR": "10.208.1.0/24"}})).ok()
+        own = {"metadata": {"labels": {"example.com/mine": "y"}}}
+        assert (await other.patch("/api/v1/nodes/n1", own, **NODE)).code == 200
+
+
 async def test_tokens_are_for_the_pod_and_the_audience_they_are_meant_for(tmp_path: Path) -> None:
     accounts = "/api/v1/namespaces/default/serviceaccounts"
     volume = {
