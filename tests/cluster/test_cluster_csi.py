@@ -232,6 +232,17 @@ def test_a_volume_that_a_driver_makes_for_a_pod_goes_with_it(cluster, tmp_path):
         eventually(lambda: not any((cluster.root / "pods").iterdir()))
 
 
+def test_an_inline_volume_cannot_take_the_place_of_a_persistent_one(cluster, tmp_path):
+    describe_driver(cluster, OBJECTS)
+    second = f"{CLAIM}\n  - name: shelf\n    {INLINE}"
+    with driver_of(cluster, tmp_path) as driver:
+        start(cluster, "both", second)
+        why = 'two volumes of CSI drivers are named "shelf"'
+        eventually(lambda: why in cluster.kubectl("describe", "pod", "both").stdout)
+        cluster.kubectl("delete", "pod", "both")
+        assert driver.calls("NodePublishVolume") == []
+
+
 DISK = """
 apiVersion: v1
 kind: PersistentVolume

@@ -100,6 +100,14 @@ def test_inline_volumes_need_a_driver_that_says_so():
         requests.check_mode(volume(), driver(volumeLifecycleModes=["Ephemeral"]))
 
 
+def test_an_inline_volume_with_the_name_of_a_claims_volume_is_refused():
+    other = inline()._replace(spec_name="pv")
+    for both in ([volume(), other], [other, volume()]):
+        with pytest.raises(VolumeError, match='two volumes of CSI drivers are named "pv"'):
+            requests.refuse_shared_places(both)
+    requests.refuse_shared_places([volume(), volume(), inline()])  # one claim may be used twice
+
+
 def test_what_a_driver_is_told_about_the_pod():
     assert requests.publish_context(inline(), driver(), pod()) == {"a": "b"}
     told = requests.publish_context(inline(), driver(podInfoOnMount=True), pod())

@@ -20,11 +20,15 @@ from kubelite.objects.rules.driver_volumes import attachment_name
 
 
 def publish(state: PodState, places: Mapping[str, Place], trace: Callable[[str], None]) -> None:
-    """Returns when all of them can be used. Raises MountFailed with the kubelet's sentence."""
+    """Returns when all of them can be used. Raises MountFailed with the kubelet's sentence,
+    VolumeError for volumes that the pod can never have.
+    """
     if state.cluster is None:
         raise VolumeError("volumes of CSI drivers need a cluster: `kubelite up` starts one")
     objects = state.cluster.objects(state.record)
-    for volume in _volumes(state, objects, places):
+    volumes = _volumes(state, objects, places)
+    requests.refuse_shared_places(volumes)
+    for volume in volumes:
         trace("publish volume of a driver")
         try:
             _publish(state, objects, volume)

@@ -6,7 +6,7 @@ it is told about the pod, and whether the node gives the files to the pod's fsGr
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kubelite.lib.digest import hexdigest
@@ -90,6 +90,20 @@ def inline(volume: Volume, pod: Pod) -> DriverVolume:
 
 def _secret(reference: Mapping[str, str] | None) -> SecretName | None:
     return SecretName(reference["namespace"], reference["name"]) if reference else None
+
+
+def refuse_shared_places(volumes: Iterable[DriverVolume]) -> None:
+    """Refuses an inline volume of a pod with the name of a PersistentVolume that the pod has too:
+    both would be published in one place, and only one be taken back. Raises VolumeError.
+    """
+    handles: dict[str, str] = {}
+    for volume in volumes:
+        if handles.setdefault(volume.spec_name, volume.handle) != volume.handle:
+            raise VolumeError(
+                f'two volumes of CSI drivers are named "{volume.spec_name}", an inline one of the '
+                "pod and the PersistentVolume of one of its claims",
+                hint="give the inline volume another name",
+            )
 
 
 def check_mode(volume: DriverVolume, driver: Mapping[str, Any] | None) -> None:
