@@ -13,6 +13,11 @@ import ssl
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kubelite.control.api.admission.dynamic.connecting import admit
+from kubelite.control.api.admission.dynamic.service_endpoint import (
+    SERVICES,
+    NoEndpoint,
+    endpoint_behind,
+)
 from kubelite.control.api.auth.authentication import offered_protocols
 from kubelite.control.api.verbs.kubelet_client import Place, place_of
 from kubelite.control.api.verbs.streams import (
@@ -152,21 +157,15 @@ async def _pod(context: Context, request: Request, name: str, port: str) -> tupl
 
 async def _service(context: Context, request: Request, name: str, port: str) -> tuple[Place, bool]:
     """One of the ready endpoints of a service."""
-    entry = await context.store.get("services/specs", request.namespace, name)
+    entry = await context.store.get(SERVICES, request.namespace, name)
     if entry is None:
         raise not_found(request.resource, name)
     wanted = _service_port(load(entry), port)
-    for stored in (await context.store.page("endpointslices", request.namespace)).entries:
-        piece = load(stored)
-        if (piece["metadata"].get("labels") or {}).get("kubernetes.io/service-name") != name:
-            continue
-        numbers = [
-            int(item["port"]) for item in piece.get("ports") or () if item.get("name", "") == wanted
-        ]
-        for endpoint in piece.get("endpoints") or ():
-            if numbers and (endpoint.get("conditions") or {}).get("ready", True):
-                return Place(str(endpoint["addresses"][0]), numbers[0]), False
-    raise unavailable(f'no endpoints available for service "{name}"')
+    try:
+        address = await endpoint_behind(context.store, request.namespace, name, (wanted,))
+    except NoEndpoint as error:
+        raise unavailable(str(error)) from error
+    return Place(*address), False
 
 
 def _service_port(service: dict[str, Any], port: str) -> str:

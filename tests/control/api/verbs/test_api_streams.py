@@ -510,6 +510,43 @@ async def test_a_proxy_leads_to_nobody_on_this_machine(tmp_path: Path) -> None:
         await runner.cleanup()
 
 
+async def test_a_proxy_leads_to_a_ready_endpoint_of_a_service(tmp_path: Path) -> None:
+    def slice_of(name: str, address: str, ready: bool, port: int | None) -> dict[str, Any]:
+        return {
+            "kind": "EndpointSlice",
+            "apiVersion": "discovery.k8s.io/v1",
+            "metadata": {"name": name, "labels": {"kubernetes.io/service-name": "web"}},
+            "addressType": "IPv4",
+            "endpoints": [{"addresses": [address], "conditions": {"ready": ready}}],
+            "ports": [{"name": "http", "protocol": "TCP"} | ({"port": port} if port else {})],
+        }
+
+    async with with_a_pod(tmp_path) as (api, _):
+        runner = web.ServerRunner(web.Server(reflect))
+        await runner.setup()
+        await add_elsewhere(api)
+        await web.TCPSite(runner, ELSEWHERE, 0).start()
+        port = runner.addresses[0][1]
+        spec = {"ports": [{"name": "http", "port": 80}, {"name": "other", "port": 81}]}
+        service = {"kind": "Service", "apiVersion": "v1", "metadata": {"name": "web"}, "spec": spec}
+        (await api.create("/api/v1/namespaces/default/services", service)).ok()
+        at = "/api/v1/namespaces/default/services"
+        slices = "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices"
+        for name, ready, number in (("a", False, port), ("b", True, None)):
+            (await api.create(slices, slice_of(name, ELSEWHERE, ready, number))).ok()
+        none = await api.get(f"{at}/web:http/proxy/")
+        assert (none.code, none.value["message"]) == (
+            503,
+            'no endpoints available for service "web"',
+        )
+        (await api.create(slices, slice_of("c", ELSEWHERE, True, port))).ok()
+        for name in ("web", "web:http", "web:80", "http:web:80"):
+            assert (await api.get(f"{at}/{name}/proxy/x")).ok()["raw"] == "/x"
+        for name, code in (("web:81", 503), ("web:82", 503), ("none", 404)):
+            assert (await api.get(f"{at}/{name}/proxy/")).code == code
+        await runner.cleanup()
+
+
 async def test_logs_of_a_pod_without_a_node_are_empty(tmp_path: Path) -> None:
     async with cluster(tmp_path) as api:
         (await api.create(PODS, pod("waits"))).ok()

@@ -1,6 +1,4 @@
-"""Where a Service of the cluster is reached that the API server itself calls: at one of its ready
-endpoints, under the Service's name.
-"""
+"""Where the API server itself reaches a Service of the cluster: at one of its ready endpoints."""
 
 from __future__ import annotations
 
@@ -11,7 +9,7 @@ from kubelite.control.api.wire.documents import load
 from kubelite.lib.addresses import is_allowed_host
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Collection
 
     from aiohttp.abc import AbstractResolver, ResolveResult
 
@@ -36,9 +34,20 @@ async def ready_endpoint(store: Store, namespace: str, name: str, port: int) -> 
     names = [service_port.get("name", "") for service_port in ports if service_port["port"] == port]
     if not names:
         raise NoEndpoint(f'no service port {port} found for service "{name}"')
+    return await endpoint_behind(store, namespace, name, names)
+
+
+async def endpoint_behind(
+    store: Store, namespace: str, name: str, ports: Collection[str]
+) -> Address:
+    """A ready endpoint behind one of a Service's ``ports``, which are names. Raises NoEndpoint,
+    StoreError.
+    """
     for piece in await slices_of(store, namespace, name):
         numbers = [
-            item["port"] for item in piece.get("ports") or () if item.get("name", "") in names
+            item["port"]
+            for item in piece.get("ports") or ()
+            if item.get("name", "") in ports and item.get("port")
         ]
         for endpoint in piece.get("endpoints") or ():
             host = endpoint["addresses"][0]
