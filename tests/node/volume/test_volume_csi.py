@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from kubelite.node.volume.csi import paths, provisioning, requests
+from kubelite.lib.files import write_record
+from kubelite.node.volume.csi import paths, provisioning, publishing, requests
+from kubelite.node.volume.csi.publishing import PublishedVolume
 from kubelite.node.volume.csi.requests import SINGLE_NODE_MULTI_WRITER, VOLUME_MOUNT_GROUP
 from kubelite.node.volume.errors import VolumeError
 from kubelite.objects.facts.protobuf import reader, writer
@@ -189,3 +192,16 @@ def test_a_volume_without_an_id_is_refused():
     assert volume["spec"]["capacity"] == {"storage": str(1 << 30)}
     with pytest.raises(VolumeError, match="driver d has made a volume without a volume_id"):
         provisioning.persistent_volume(claim, storage_class, "d", {})
+
+
+@pytest.mark.parametrize("name", ["pv", "pv.tmp"])
+def test_a_volume_of_a_claim_is_in_use_and_an_inline_one_is_the_pods_alone(tmp_path, name):
+    root = str(tmp_path)
+    Path(paths.records(root)).mkdir(parents=True)
+    of_claim = PublishedVolume("d", "h", "/nowhere", "")
+    write_record(paths.record(root, "1234", name), of_claim, durable=False)
+    its_own = PublishedVolume("d", "csi-1", "/nowhere", "", is_inline=True)
+    write_record(paths.record(root, "1234", "v"), its_own, durable=False)
+    Path(f"{paths.record(root, '1234', 'late')}.0123abcd.tmp").touch()  # of a killed writer
+    assert publishing.in_use(root) == ["kubernetes.io/csi/d^h"]
+    assert sorted(publishing.published(root, "1234")) == [name, "v"]

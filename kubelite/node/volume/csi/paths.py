@@ -11,6 +11,9 @@ REGISTRY = "plugins_registry"
 PLUGINS = "plugins"
 """The directory of the drivers' own sockets and of staged volumes."""
 
+RECORD = ".json"
+"""How the names of records of published volumes end."""
+
 
 def published_directory(root: str, uid: str) -> str:
     """The directory that holds the published file systems of a pod."""
@@ -60,8 +63,10 @@ def records(root: str) -> str:
 
 
 def record(root: str, uid: str, spec_name: str) -> str:
-    """The record of a volume of a pod. The names of volumes have no underscore."""
-    return f"{records(root)}/{uid}_{spec_name}"
+    """The record of a volume of a pod. The names of volumes have no underscore; they may end like
+    an unfinished file.
+    """
+    return f"{records(root)}/{uid}_{spec_name}{RECORD}"
 
 
 def _own(root: str) -> str:

@@ -27,19 +27,17 @@ from kubelite.node.volume.csi.requests import STAGE_UNSTAGE_VOLUME, DriverVolume
 from kubelite.node.volume.errors import VolumeError
 from kubelite.objects.rules import driver_volumes
 
-UNFINISHED = ".tmp"
-"""How the names of files end that are still being written (lib/files)."""
-
 
 class PublishedVolume(msgspec.Struct, frozen=True):
     """A volume that a driver may have published for a pod; ``staged`` is "" where it is not staged
-    for the node.
+    for the node. An inline one is the pod's alone.
     """
 
     driver: str
     handle: str
     target: str
     staged: str
+    is_inline: bool = False
 
 
 class Uses(NamedTuple):
@@ -74,7 +72,11 @@ def publish(
     """
     stages = STAGE_UNSTAGE_VOLUME in capabilities and not volume.is_inline
     record = PublishedVolume(
-        driver.name, volume.handle, target(root, uid, volume), _staged(root, volume, stages)
+        driver.name,
+        volume.handle,
+        target(root, uid, volume),
+        _staged(root, volume, stages),
+        volume.is_inline,
     )
     try:
         for path in (paths.records(root), paths.locks(root), os.path.dirname(record.target)):
@@ -147,12 +149,16 @@ def _call(
 def published(root: str, uid: str) -> list[str]:
     """The volumes, by their names, that drivers may have published for a pod."""
     prefix = f"{uid}_"
-    return [name.removeprefix(prefix) for name in _records(root) if name.startswith(prefix)]
+    return [
+        name.removeprefix(prefix).removesuffix(paths.RECORD)
+        for name in _records(root)
+        if name.startswith(prefix)
+    ]
 
 
 def _records(root: str) -> list[str]:
     """The names of all records. What a killed writer has left unfinished says nothing."""
-    return [name for name in names(paths.records(root)) if not name.endswith(UNFINISHED)]
+    return [name for name in names(paths.records(root)) if name.endswith(paths.RECORD)]
 
 
 def in_use(root: str) -> list[str]:
@@ -161,7 +167,8 @@ def in_use(root: str) -> list[str]:
     for name in _records(root):
         with contextlib.suppress(FileNotFoundError, RecordError):
             record = read_record(f"{paths.records(root)}/{name}", PublishedVolume)
-            used.add(driver_volumes.unique_name(record.driver, record.handle))
+            if not record.is_inline:
+                used.add(driver_volumes.unique_name(record.driver, record.handle))
     return sorted(used)
 
 
