@@ -48,7 +48,6 @@ class DriverVolume(NamedTuple):
     access_modes: tuple[str, ...] = ("ReadWriteOnce",)
     stage_secret: SecretName | None = None
     publish_secret: SecretName | None = None
-    expand_secret: SecretName | None = None
 
 
 def persistent(volume: Mapping[str, Any], *, read_only: bool) -> DriverVolume:
@@ -66,7 +65,6 @@ def persistent(volume: Mapping[str, Any], *, read_only: bool) -> DriverVolume:
         access_modes=tuple(spec.get("accessModes") or ("ReadWriteOnce",)),
         stage_secret=_secret(source.get("nodeStageSecretRef")),
         publish_secret=_secret(source.get("nodePublishSecretRef")),
-        expand_secret=_secret(source.get("nodeExpandSecretRef")),
     )
 
 
