@@ -645,6 +645,13 @@ SERVER = {
         ),
         off="the controller's range is taken",
     ),
+    "an annotation has a driver make or remove what is another's": Row(
+        (
+            "node/volume/test_volume_csi::test_a_driver_makes_volumes_of_its_own_classes_only",
+            "node/volume/test_volume_csi::test_a_driver_removes_volumes_of_its_own_only",
+        ),
+        off="the same annotation on what is the driver's own is followed",
+    ),
     "a claim that names another's volume has it attached": Row(
         (
             "control/controllers/test_controllers_attach_detach"

@@ -14,6 +14,7 @@ from kubelite.node.volume.csi import paths, provisioning, publishing, requests
 from kubelite.node.volume.csi.publishing import PublishedVolume
 from kubelite.node.volume.csi.requests import SINGLE_NODE_MULTI_WRITER, VOLUME_MOUNT_GROUP
 from kubelite.node.volume.errors import VolumeError
+from kubelite.objects.facts.local_volumes import PROVISIONED_BY, SELECTED_NODE
 from kubelite.objects.facts.protobuf import reader, writer
 from kubelite.objects.pod import codec
 from kubelite.objects.pod.pod import Pod
@@ -205,3 +206,26 @@ def test_a_volume_of_a_claim_is_in_use_and_an_inline_one_is_the_pods_alone(tmp_p
     Path(f"{paths.record(root, '1234', 'late')}.0123abcd.tmp").touch()  # of a killed writer
     assert publishing.in_use(root) == ["kubernetes.io/csi/d^h"]
     assert sorted(publishing.published(root, "1234")) == [name, "v"]
+
+
+def test_a_driver_makes_volumes_of_its_own_classes_only():
+    """Who makes claims may write the annotation that asks a driver."""
+    chosen = {SELECTED_NODE: "n"}
+    own, later = {"provisioner": "d"}, {"volumeBindingMode": "WaitForFirstConsumer"}
+    assert provisioning.is_due({"metadata": {}}, own, "d")
+    assert not provisioning.is_due({"metadata": {}}, {"provisioner": "e"}, "d")
+    assert not provisioning.is_due({"metadata": {}}, own | later, "d")
+    assert provisioning.is_due({"metadata": {"annotations": chosen}}, own | later, "d")
+
+
+def test_a_driver_removes_volumes_of_its_own_only():
+    """An annotation alone would hand it the handle of another driver's volume."""
+    metadata = {"annotations": {PROVISIONED_BY: "d"}}
+    for source, is_own in (
+        ({"csi": {"driver": "d", "volumeHandle": "h"}}, True),
+        ({"csi": {"driver": "e", "volumeHandle": "h"}}, False),
+        ({"local": {"path": "/x"}}, False),
+    ):
+        assert provisioning.is_made_by({"metadata": metadata, "spec": source}, "d") is is_own
+    plain = {"metadata": {}, "spec": {"csi": {"driver": "d", "volumeHandle": "h"}}}
+    assert not provisioning.is_made_by(plain, "d")

@@ -35,12 +35,7 @@ from kubelite.node.runtime.home import Home
 from kubelite.node.volume.csi import drivers, paths, provisioning, requests
 from kubelite.node.volume.csi.drivers import RegisteredDriver
 from kubelite.node.volume.errors import VolumeError
-from kubelite.objects.facts.local_volumes import (
-    CLAIMED_PROVISIONER,
-    FINALIZER,
-    PROVISIONED_BY,
-    volume_name,
-)
+from kubelite.objects.facts.local_volumes import CLAIMED_PROVISIONER, FINALIZER, volume_name
 from kubelite.objects.rules import driver_volumes
 
 _EXPECTED = (VolumeError, ClientError, OSError, TimeoutError)
@@ -188,8 +183,7 @@ class DriverControl:
             ):
                 await self._try(_key("claim", claim), self._provision(side, claim))
         for volume in self._view[PERSISTENT_VOLUMES].list() if is_first else ():
-            annotations = volume["metadata"].get("annotations") or {}
-            if annotations.get(PROVISIONED_BY) == name and volume["spec"].get("csi"):
+            if provisioning.is_made_by(volume, name):
                 await self._try(_key("volume", volume), self._remove(side, volume))
 
     async def _try(self, key: str, work: Coroutine[Any, Any, None]) -> None:
@@ -281,7 +275,7 @@ class DriverControl:
         present = self._view[PERSISTENT_VOLUMES].get("", volume_name(claim["metadata"]["uid"]))
         if storage_class is None or present is not None:
             return
-        if provisioning.waits_for_consumer(claim, storage_class):
+        if not provisioning.is_due(claim, storage_class, side.driver.name):
             return
         try:
             if problem := provisioning.refusal(claim, storage_class):

@@ -50,11 +50,22 @@ def is_provisioned_here(claim: Object, node: str, *, is_first: bool) -> bool:
     return bool(selected == node) if selected else is_first
 
 
-def waits_for_consumer(claim: Object, storage_class: Object) -> bool:
-    """Whether no pod of the claim is scheduled yet."""
+def is_due(claim: Object, storage_class: Object, driver: str) -> bool:
+    """Whether a driver makes a volume for a claim now: the class is the driver's, whatever the
+    claim's annotation says, which its author may write; and where the class waits for a pod, one is
+    scheduled.
+    """
     annotations = claim["metadata"].get("annotations") or {}
-    mode = storage_class.get("volumeBindingMode")
-    return mode == "WaitForFirstConsumer" and SELECTED_NODE not in annotations
+    waits = storage_class.get("volumeBindingMode") == "WaitForFirstConsumer"
+    is_of_driver = bool(storage_class.get("provisioner") == driver)
+    return is_of_driver and (not waits or SELECTED_NODE in annotations)
+
+
+def is_made_by(volume: Object, driver: str) -> bool:
+    """Whether a driver has made a PersistentVolume, and so removes it."""
+    annotations = volume["metadata"].get("annotations") or {}
+    source = volume["spec"].get("csi") or {}
+    return bool(annotations.get(PROVISIONED_BY) == source.get("driver") == driver)
 
 
 def refusal(claim: Object, storage_class: Object) -> str:
