@@ -72,6 +72,8 @@ async def look(root: str) -> None:
             Path(directory).mkdir(parents=True)
         known = RegisteredDriver(SILENT, endpoint, "n", registering)
         write_record(f"{paths.drivers(root)}/{SILENT}", known, durable=False)
+        unfinished = Path(paths.drivers(root), f"{NAME}.0123abcd.tmp")  # of a killed writer
+        write_record(str(unfinished), known, durable=False)
         published = PublishedVolume(SILENT, "h", "/nowhere", "")
         write_record(paths.record(root, "uid", "pv"), published, durable=False)
         async with served(Path(root)) as (_, client), at_work(home, client):
@@ -80,6 +82,7 @@ async def look(root: str) -> None:
             await client.create(PERSISTENT_VOLUMES, VOLUME)
             await client.create(VOLUME_ATTACHMENTS, attachment())
             await eventually(lambda: is_attached(client))
+            await eventually(lambda: asyncio.to_thread(is_gone, unfinished))
 
 
 @contextmanager
@@ -119,6 +122,10 @@ async def uses_volume(client: Client) -> bool:
 async def is_attached(client: Client) -> bool:
     status = (await client.get(VOLUME_ATTACHMENTS, "attached")).get("status") or {}
     return bool(status.get("attached"))
+
+
+def is_gone(path: Path) -> bool:
+    return not path.exists()
 
 
 def attachment() -> dict[str, Any]:

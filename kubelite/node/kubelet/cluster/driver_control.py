@@ -131,6 +131,8 @@ class DriverControl:
             driver = read_record(f"{paths.drivers(self._home.root)}/{name}", RegisteredDriver)
         except (FileNotFoundError, RecordError):
             return None
+        if driver.name != name:
+            return None  # a killed writer has left it
         await self._try(f"driver {name}", self._learn(driver))
         if (side := self._sides.get(driver)) is None:
             return None

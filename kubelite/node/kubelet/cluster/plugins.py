@@ -131,10 +131,12 @@ class Plugins:
             self._tell()
 
     def _record(self, name: str) -> RegisteredDriver | None:
+        """None for one that cannot be read, or is what a killed writer has left."""
         try:
-            return read_record(f"{paths.drivers(self._home.root)}/{name}", RegisteredDriver)
+            driver = read_record(f"{paths.drivers(self._home.root)}/{name}", RegisteredDriver)
         except (FileNotFoundError, RecordError):
             return None
+        return driver if driver.name == name else None
 
     async def _register(self, socket: Socket) -> None:
         path = socket[0]
