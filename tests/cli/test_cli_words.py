@@ -80,6 +80,35 @@ def test_words_from_habit_lead_to_the_command(typed: str, meant: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("get pods -l app=web", "pod ls -l app=web"),
+        ("get po/web -o yaml", "pod ls web -o yaml"),
+        ("get images", "image ls"),
+        ("describe pod web", "pod describe web"),
+        ("describe web", "pod describe web"),
+        ("delete pod/web", "pod down web"),
+        ("delete web", "pod down web"),
+        ("delete -f web.yaml", "pod down -f web.yaml"),
+        ("apply -f web.yaml", "pod up -f web.yaml"),
+        ("logs web --tail 3", "pod logs web --tail 3"),
+        ("run --rm host -- true", "pod run --rm host -- true"),
+        ("get nodes", None),
+        ("get", None),
+        ("delete deploy/web", None),
+        ("create configmap c", None),
+        ("scale deploy/web --replicas 3", None),
+        ("logs web --context other", None),
+        ("get pods --kubeconfig=k", None),
+    ],
+)
+def test_verbs_of_a_cluster_are_for_pods_of_this_machine_without_one(
+    typed: str, meant: str | None
+) -> None:
+    assert habits.without_cluster(typed.split()) == (meant.split() if meant else None)
+
+
+@pytest.mark.parametrize(
     "typed",
     ["list deployments", "pod scale", "pod edit web", "up web.yaml", "up -f web.yaml", "down web"],
 )

@@ -461,7 +461,11 @@ def ward_sandboxes(ward: Ward) -> Iterator[Any]:
     return (found for record in ledger.pods() if (found := ledger.sandbox(record.uid)) is not None)
 
 
+OF_A_CLUSTER = {"publish volume of a driver", "unpublish volumes of drivers"}
+"""Only pods that come through the API have these: see tests/cluster/test_cluster_csi.py."""
+
+
 def test_every_named_act_was_hit() -> None:
     """Stands last: what the code names and no test above has reached would be untested."""
     missed = {name.replace("\\", "") for name in templates() - HIT}
-    assert missed == set()
+    assert missed == OF_A_CLUSTER

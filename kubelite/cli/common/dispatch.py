@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from kubelite.cli.common import fastpath
 from kubelite.cli.common.command import (
+    Command,
     Commands,
     Settings,
     load,
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from kubelite.cli.common.diagnostic import Diagnostic
+
+
+_HAS_CLUSTER = Command("api.common.access", "has_cluster", "Say whether there is a cluster.")
+"""Loaded like a verb: it lives above."""
 
 
 def dispatch(groups: Mapping[str, str], commands: Commands) -> int:
@@ -83,17 +88,35 @@ def _run(
             )
         if call is not None:
             return int(load(commands[call.command])(call.settings, **call.arguments))
-    if not named(commands, rest)[0] or rest[0] in ("up", "down"):
+    name, command = named(commands, rest)
+    if not name or rest[0] in ("up", "down"):
         from kubelite.cli.common import habits
 
         rest = habits.translate(rest) or rest
+    elif command.module.startswith("api.") and not _asks_for_help(groups, rest):
+        rest = _without_cluster(global_args, rest)
     if _asks_for_help(groups, rest):
         return _show_help(groups, commands, rest)
     from kubelite.cli.common.typer_app import build
 
-    command = build(groups, commands, rest)
-    result: Any = command(args=[*global_args, *rest], prog_name="kubelite", standalone_mode=False)
+    program = build(groups, commands, rest)
+    result: Any = program(args=[*global_args, *rest], prog_name="kubelite", standalone_mode=False)
     return result if isinstance(result, int) else 0
+
+
+def _without_cluster(global_args: list[str], rest: list[str]) -> list[str]:
+    """The command line about the pods of this machine, where it means those too and there is no
+    cluster that it could be about.
+    """
+    from kubelite.cli.common import habits
+
+    local = habits.without_cluster(rest)
+    if local is None:
+        return rest
+    words = [part for word in global_args for part in word.split("=", 1)]
+    root = words[words.index("--root") + 1] if "--root" in words else None
+    settings = Settings(root=root)
+    return rest if load(_HAS_CLUSTER)(settings) else local
 
 
 def _import_msgspec() -> None:

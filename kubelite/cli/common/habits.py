@@ -1,7 +1,8 @@
 """Command lines that people type from habit: docker's, podman's, and kubectl's for pods. Pure.
 
 They lead to the command that does the same here, or to one sentence that says what does. kubectl's
-own verbs are commands, for a cluster; behind ``pod`` they are for the pods of this machine.
+own verbs are commands, for a cluster; behind ``pod``, and where there is no cluster, they are for
+the pods of this machine.
 """
 
 from __future__ import annotations
@@ -47,6 +48,9 @@ _TOP_LEVEL = {
     "agent": ["system", "agent"],
     "help": ["--help"],
 }
+_OF_PODS = frozenset("logs exec attach cp wait events top diff run".split())
+_OF_FILES = frozenset("apply create delete describe".split())
+_WITH_KIND = frozenset("get describe delete".split())
 _POD_WORDS = frozenset(("pod", "pods", "po", "container", "containers"))
 _IMAGE_WORDS = frozenset(("image", "images"))
 _ANSWERS = {
@@ -122,6 +126,28 @@ def translate(rest: list[str]) -> list[str] | None:
     if first in _POD_SYNONYMS or first in _POD_VERBS:
         return ["pod", _POD_SYNONYMS.get(first, first), *others]
     return None
+
+
+def without_cluster(rest: list[str]) -> list[str] | None:
+    """What a verb of kubectl's means for the pods of this machine; None where it needs a cluster,
+    or the command line says which.
+    """
+    first, others = rest[0], rest[1:]
+    options = others[: others.index("--")] if "--" in others else others
+    if any(word.partition("=")[0] in ("--kubeconfig", "--context") for word in options):
+        return None
+    if first in _OF_PODS or (first in _OF_FILES and others[:1] in (["-f"], ["--filename"])):
+        return ["pod", _POD_SYNONYMS.get(first, first), *others]
+    if first not in _WITH_KIND or not others:
+        return None
+    kind, slash, name = others[0].partition("/")
+    arguments = [name, *others[1:]] if slash else others[1:]
+    if kind.lower() in _POD_WORDS:
+        return ["pod", _POD_SYNONYMS.get(first, first), *arguments]
+    if kind.lower() in _IMAGE_WORDS:
+        return ["image", _IMAGE_SYNONYMS.get(first, "inspect"), *arguments]
+    is_name = first != "get" and len(others) == 1 and not slash and not kind.startswith("-")
+    return ["pod", _POD_SYNONYMS.get(first, first), kind] if is_name else None
 
 
 def _refuse_names(verb: str, others: list[str]) -> None:

@@ -33,7 +33,7 @@ def running_cluster(settings: Settings, cluster: str) -> ClusterAccess | None:
     """The cluster of `kubelite up` or else that of `kubelite server` which answers on this machine;
     None where none does. Raises CliError.
     """
-    for path in _kubeconfigs(settings, cluster):
+    for path in filter(os.path.exists, _kubeconfigs(settings, cluster)):
         try:
             return named_cluster(path, None)
         except CliError:

@@ -45,6 +45,17 @@ def cluster_access(settings: Settings, reach: Reach) -> ClusterAccess:
     return access
 
 
+def has_cluster(settings: Settings) -> bool:
+    """Whether there is a cluster without saying which: :func:`cluster_access` would not end with
+    its sentence for none at all.
+    """
+    if os.environ.get("KUBECONFIG") or os.environ.get("KUBERNETES_SERVICE_HOST"):
+        return True
+    from kubelite.cli.ui.finding import running_cluster
+
+    return os.path.exists(_own_file()) or running_cluster(settings, "default") is not None
+
+
 def _nothing(listed: list[str], context: str) -> Diagnostic:
     if listed:
         return Diagnostic(
