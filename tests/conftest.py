@@ -21,7 +21,9 @@ settings.load_profile("kubelite")
 
 pytest_plugins = ["kubelite.testing.plugin"]
 # Helpers of tests say what they compared, as tests do.
-pytest.register_assert_rewrite("tests.cluster.world", "tests.e2e.world", "tests.crash.crashworld")
+pytest.register_assert_rewrite(
+    "tests.cluster.world", "tests.crash.crashworld", "tests.e2e.world", "tests.testing"
+)
 
 ALLOWED = [
     re.compile(line)

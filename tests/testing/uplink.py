@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import socket
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -43,6 +44,10 @@ def make_host(*gateways: str, upper: bytes = b"") -> Iterator[NetworkNamespace]:
         add_uplink(*gateways, upper=upper)
         before = network_snapshot()
         yield space
+        # The kernel takes its time over interfaces of namespaces that are gone.
+        deadline = time.monotonic() + 10
+        while difference(before, network_snapshot()) and time.monotonic() < deadline:
+            time.sleep(0.02)
         assert difference(before, network_snapshot()) == []
 
 
