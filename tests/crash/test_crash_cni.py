@@ -65,12 +65,19 @@ def ward(tmp_path: Path) -> Iterator[Ward]:
 
 
 @pytest.mark.parametrize(
-    ("act", "late"), [*((act, 0.0) for act in UP), ("CNI ADD bridge", 0.02), (UP[-1], 0.02)]
+    ("act", "late", "is_continued"),
+    [
+        *((act, 0.0, False) for act in UP),
+        ("CNI ADD bridge", 0.02, True),
+        ("record sandbox", 0.0, True),
+    ],
 )
-def test_an_up_that_is_killed_is_continued_or_undone(ward: Ward, act: str, late: float) -> None:
+def test_an_up_that_is_killed_is_continued_or_undone(
+    ward: Ward, act: str, late: float, *, is_continued: bool
+) -> None:
     killed = child(lambda: ward.up(ward.fate(act, late)))
     assert ended(killed) == -signal.SIGKILL
-    if late:
+    if is_continued:
         ward.up()
         assert ward.site.leased() == [ward.address()]
         assert len(ward.site.ports()) == 1
