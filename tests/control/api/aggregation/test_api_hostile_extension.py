@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     import pytest
 
 ENDLESS = b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n"
+ENDLESS_PIECES = 1024
+"""Of 64 KiB: many times what is read of an answer."""
 INDEX, LINKED, SWAGGER = "/openapi/v3", "/openapi/v3/x?hash=1", "/openapi/v2"
 NOT_FOUND = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 GOOD = {"name": "flunders", "namespaced": True, "kind": "Flunder", "verbs": ["get"]}
@@ -116,9 +118,10 @@ class Hostile:
                 self.waiting += 1
                 await self.go_on.wait()
             writer.write(answer)
-            while answer is ENDLESS:
+            for _ in range(ENDLESS_PIECES if answer is ENDLESS else 0):
                 writer.write(b" " * 65536)
                 await writer.drain()
+                await asyncio.sleep(0)  # a connection that the other side has left lets drain go on
         writer.close()
 
     async def is_tried(self, api: Cluster) -> None:
