@@ -5,6 +5,7 @@ Names are Kubernetes' (``pkg/volume/csi``): whoever makes a VolumeAttachment aga
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,12 +15,20 @@ EXTERNAL = "kubelite.io/controller"
 """The annotation of a CSIDriver by which the nodes leave its controller side to others, where it is
 ``external``.
 """
+_ATTACHMENT_NAME = re.compile("csi-[0-9a-f]{64}")
 _EXCLUSIVE = {"ReadWriteOnce", "ReadWriteOncePod"}
 
 
 def attachment_name(driver: str, handle: str, node: str) -> str:
     """The name of the VolumeAttachment of a volume and a node."""
     return f"csi-{hexdigest(f'{handle}{driver}{node}'.encode())}"
+
+
+def is_attachment_name(name: str) -> bool:
+    """Whether a VolumeAttachment has a name of that form: it is the controller's. Others are left
+    to who made them, as Kubernetes' attach-detach controller does.
+    """
+    return _ATTACHMENT_NAME.fullmatch(name) is not None
 
 
 def unique_name(driver: str, handle: str) -> str:

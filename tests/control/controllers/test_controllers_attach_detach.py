@@ -113,6 +113,12 @@ def test_nothing_is_detached_that_the_kubelet_still_has_mounted() -> None:
     assert planned("n", *present) == [deleted], "the node is gone"
 
 
+def test_an_attachment_that_others_have_made_is_theirs() -> None:
+    theirs = attachment("n", attached=True)
+    theirs["metadata"]["name"] = "by-hand"
+    assert planned("n", volume(), theirs, node("n")) == []
+
+
 def test_a_volume_for_one_node_is_not_attached_to_a_second() -> None:
     present = (pod("old", "m", "Running"), pod("new", "n"), attachment("m", attached=True))
     (event,) = planned("n", volume(), node("n"), *present)

@@ -38,7 +38,7 @@ from kubelite.control.controllers.view import View, on_node
 from kubelite.objects.rules import driver_volumes
 
 
-class _Wanted(NamedTuple):
+class _Use(NamedTuple):
     """A volume that pods of the node use."""
 
     volume: Obj
@@ -57,10 +57,10 @@ def plan(view: View, key: Key, now: float) -> Plan:
     """What is to be attached to a node, or detached from it."""
     del now
     name = key[1]
-    wanted = _wanted(view, name)
+    uses = _uses(view, name)
     present = {name_of(attachment): attachment for attachment in _attachments(view, name)}
     actions: list[Action] = []
-    for attachment, use in wanted.items():
+    for attachment, use in uses.items():
         if attachment not in present:
             actions += _attach(view, attachment, use, name)
         else:
@@ -68,25 +68,25 @@ def plan(view: View, key: Key, now: float) -> Plan:
     node = view.get(NODES, "", name)
     mounted = set(status_of(node).get("volumesInUse") or ()) if node is not None else set()
     for attachment, obj in present.items():
-        if attachment not in wanted and not is_deleting(obj):
+        if attachment not in uses and not is_deleting(obj):
             if _unique_name(view, obj) in mounted:
                 continue
             actions.append(Delete(VOLUME_ATTACHMENTS, "", attachment, uid_of(obj)))
     if node is not None:
-        actions += _report(view, node, present, wanted)
+        actions += _report(view, node, present, uses)
     return Plan(tuple(actions)) if actions else NOTHING
 
 
-def _wanted(view: View, node: str) -> dict[str, _Wanted]:
+def _uses(view: View, node: str) -> dict[str, _Use]:
     """What the pods of a node use and has to be attached, by the name of the attachment."""
-    wanted: dict[str, _Wanted] = {}
+    uses: dict[str, _Use] = {}
     for pod in on_node(view, PODS, node):
         for volume in _volumes(view, pod) if not is_terminated(pod) else ():
-            use = _Wanted(volume, [pod])
+            use = _Use(volume, [pod])
             if driver_volumes.attach_required(view.get(CSI_DRIVERS, "", use.driver)):
                 name = driver_volumes.attachment_name(use.driver, use.handle, node)
-                wanted.setdefault(name, use._replace(pods=[])).pods.append(pod)
-    return wanted
+                uses.setdefault(name, use._replace(pods=[])).pods.append(pod)
+    return uses
 
 
 def _volumes(view: View, pod: Obj) -> Iterable[Obj]:
@@ -118,10 +118,12 @@ def _holder(volume: Obj) -> Mapping[str, Any]:
 
 
 def _attachments(view: View, node: str) -> list[Obj]:
+    """Those that this controller has made for a node."""
     return [
         attachment
         for attachment in view.list(VOLUME_ATTACHMENTS)
         if spec_of(attachment).get("nodeName") == node
+        and driver_volumes.is_attachment_name(name_of(attachment))
     ]
 
 
@@ -136,7 +138,7 @@ def _unique_name(view: View, attachment: Obj) -> str:
 # -- attaching -------------------------------------------------------------------------------------
 
 
-def _attach(view: View, name: str, use: _Wanted, node: str) -> list[Action]:
+def _attach(view: View, name: str, use: _Use, node: str) -> list[Action]:
     if others := _held_elsewhere(view, use.volume, node):
         return _refused(view, use, others)
     body = {
@@ -163,7 +165,7 @@ def _held_elsewhere(view: View, volume: Obj, node: str) -> set[str]:
     } - {node}
 
 
-def _refused(view: View, use: _Wanted, nodes: set[str]) -> list[Action]:
+def _refused(view: View, use: _Use, nodes: set[str]) -> list[Action]:
     """Each pod is told who has the volume."""
     holders = [
         pod
@@ -185,7 +187,7 @@ def _refused(view: View, use: _Wanted, nodes: set[str]) -> list[Action]:
     return actions
 
 
-def _faults(attachment: Obj, use: _Wanted) -> list[Action]:
+def _faults(attachment: Obj, use: _Use) -> list[Action]:
     """What the driver says that could not attach a volume."""
     status = status_of(attachment)
     error = (status.get("attachError") or {}).get("message")
@@ -195,9 +197,7 @@ def _faults(attachment: Obj, use: _Wanted) -> list[Action]:
     return [_event(pod, "Warning", "FailedAttachVolume", text) for pod in use.pods]
 
 
-def _report(
-    view: View, node: Obj, present: dict[str, Obj], wanted: dict[str, _Wanted]
-) -> list[Action]:
+def _report(view: View, node: Obj, present: dict[str, Obj], uses: dict[str, _Use]) -> list[Action]:
     """The Node says what is attached; the pods whose volume it says for the first time are told."""
     attached = {
         unique: name
@@ -216,10 +216,10 @@ def _report(
         Patch(NODES, "", name_of(node), {"status": {"volumesAttached": entries}}, "merge", "status")
     ]
     for unique, name in attached.items():
-        if unique not in reported and name in wanted:
-            text = f'AttachVolume.Attach succeeded for volume "{name_of(wanted[name].volume)}" '
+        if unique not in reported and name in uses:
+            text = f'AttachVolume.Attach succeeded for volume "{name_of(uses[name].volume)}" '
             actions += [
-                _event(pod, "Normal", "SuccessfulAttachVolume", text) for pod in wanted[name].pods
+                _event(pod, "Normal", "SuccessfulAttachVolume", text) for pod in uses[name].pods
             ]
     return actions
 
