@@ -10,7 +10,7 @@ from kubelite.cli.api.nodes.drain import Policy, judged
 from kubelite.cli.api.printing import description, formats
 from kubelite.cli.api.read.top import cpu, memory, node_row
 from kubelite.cli.api.write import generators, managers, rollouts, templates
-from kubelite.cli.api.write.generators import Wanted
+from kubelite.cli.api.write.generators import Flags
 from kubelite.cli.api.write.label import refusal, word_for
 from kubelite.cli.api.write.rollouts import RolloutError
 
@@ -138,18 +138,18 @@ def test_labels_are_not_replaced_unasked() -> None:
 @pytest.mark.parametrize(
     ("kind", "wanted"),
     [
-        ("deployment", Wanted("d")),
-        ("secret", Wanted("s")),
-        ("secret", Wanted("s", ["tls"])),
-        ("service", Wanted("s", ["clusterip"])),
-        ("service", Wanted("s", ["clusterip"], tcp=["x"])),
-        ("cronjob", Wanted("c", images=["i"])),
-        ("role", Wanted("r", verbs=["get"])),
-        ("rolebinding", Wanted("r", role="a", cluster_role="b")),
-        ("rolebinding", Wanted("r", role="a", service_accounts=["x"])),
+        ("deployment", Flags("d")),
+        ("secret", Flags("s")),
+        ("secret", Flags("s", ["tls"])),
+        ("service", Flags("s", ["clusterip"])),
+        ("service", Flags("s", ["clusterip"], tcp=["x"])),
+        ("cronjob", Flags("c", images=["i"])),
+        ("role", Flags("r", verbs=["get"])),
+        ("rolebinding", Flags("r", role="a", cluster_role="b")),
+        ("rolebinding", Flags("r", role="a", service_accounts=["x"])),
     ],
 )
-def test_what_describes_no_object_is_a_sentence(kind: str, wanted: Wanted) -> None:
+def test_what_describes_no_object_is_a_sentence(kind: str, wanted: Flags) -> None:
     with pytest.raises(ValueError, match=r"\S \S"):
         generators.GENERATORS[kind](wanted)
 

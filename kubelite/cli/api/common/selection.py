@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from kubelite.lib.json import Object
 
 
+NAME_NEEDED = "resource(s) were provided, but no name was specified"
+"""What a type alone is refused with, as by kubectl."""
+
+
 class Which(NamedTuple):
     """What the options of a verb say about its objects."""
 
@@ -140,13 +144,13 @@ async def existing(api: Api, which: Which, *, needs: str = "") -> list[Target]:
     Raises CliError where nothing is named, and ApiError.
     """
     if which.has_files:
-        wanted = [(t.resource, t.namespace, t.name) for t in await in_files(api, which)]
+        references = [(t.resource, t.namespace, t.name) for t in await in_files(api, which)]
     else:
-        wanted = [
+        references = [
             (operand.resource, api.namespace if operand.resource.namespaced else "", operand.name)
             for operand in await api.operands(which.words)
         ]
-    if not wanted:
+    if not references:
         raise CliError(
             Diagnostic(
                 "You must provide one or more resources by argument or filename",
@@ -156,7 +160,7 @@ async def existing(api: Api, which: Which, *, needs: str = "") -> list[Target]:
         )
     is_selected = bool(which.selector or which.field_selector or which.all)
     targets: list[Target] = []
-    for resource, namespace, name in wanted:
+    for resource, namespace, name in references:
         if name:
             targets += await _one(api, resource, namespace, name)
         elif needs and not is_selected:

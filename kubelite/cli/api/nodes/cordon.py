@@ -26,7 +26,9 @@ def cordon(
     context: options.Context = None,
 ) -> int:
     """Marks nodes as unschedulable. Raises CliError."""
-    return _run(settings, Reach(kubeconfig, context), names or [], selector, dry_run, wanted=True)
+    return _run(
+        settings, Reach(kubeconfig, context), names or [], selector, dry_run, unschedulable=True
+    )
 
 
 @usage("kubelite uncordon n1")
@@ -40,7 +42,9 @@ def uncordon(
     context: options.Context = None,
 ) -> int:
     """Marks nodes as schedulable. Raises CliError."""
-    return _run(settings, Reach(kubeconfig, context), names or [], selector, dry_run, wanted=False)
+    return _run(
+        settings, Reach(kubeconfig, context), names or [], selector, dry_run, unschedulable=False
+    )
 
 
 def _run(
@@ -50,11 +54,11 @@ def _run(
     selector: str,
     dry_run: options.DryRun,
     *,
-    wanted: bool,
+    unschedulable: bool,
 ) -> int:
     async def work(api: Api) -> None:
         for target in await nodes(api, names, selector):
-            await mark(api, target, Change(dry_run), wanted=wanted)
+            await mark(api, target, Change(dry_run), unschedulable=unschedulable)
 
     return run(settings, reach, work)
 
@@ -67,16 +71,16 @@ async def nodes(api: Api, names: list[str], selector: str) -> list[Target]:
     return await existing(api, Which(["nodes", *plain], selector=selector))
 
 
-async def mark(api: Api, target: Target, change: Change, *, wanted: bool) -> None:
+async def mark(api: Api, target: Target, change: Change, *, unschedulable: bool) -> None:
     """Changes whether a node takes new pods, and shows it."""
-    word = "cordoned" if wanted else "uncordoned"
-    if bool(target.obj["spec"].get("unschedulable")) == wanted:
+    word = "cordoned" if unschedulable else "uncordoned"
+    if bool(target.obj["spec"].get("unschedulable")) == unschedulable:
         return change.show(api, target, f"already {word}", target.obj)
     if not change.is_local:
         await api.client.patch(
             target.resource.gvr,
             target.name,
-            {"spec": {"unschedulable": wanted or None}},
+            {"spec": {"unschedulable": unschedulable or None}},
             dry_run=change.is_tried,
         )
     return change.show(api, target, word, target.obj)

@@ -79,7 +79,7 @@ def drain(
 
     async def work(api: Api) -> None:
         for target in await nodes(api, names or [], selector):
-            await mark(api, target, change, wanted=True)
+            await mark(api, target, change, unschedulable=True)
             verdict = judged(await _pods(api, target.name, pod_selector), policy)
             if verdict.refusals:
                 hint = "the pods are left as they are; the node takes no more"

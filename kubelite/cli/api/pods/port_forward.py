@@ -54,7 +54,7 @@ def port_forward(
 ) -> int:
     """Forwards ports until Ctrl-C. Raises CliError."""
     try:
-        wanted = [parse(text) for text in ports]
+        pairs = [parse(text) for text in ports]
     except ValueError as error:
         raise CliError(Diagnostic(str(error), exit_code=2)) from error
 
@@ -70,7 +70,7 @@ def port_forward(
         service = await _service(api, name)
         servers = [
             await _listen(api, pod, host, pair.local, remote_port(pair.remote, pod, service))
-            for pair in wanted
+            for pair in pairs
             for host in _addresses(address)
         ]
         await asyncio.gather(*(server.serve_forever() for server in servers))
@@ -95,22 +95,22 @@ async def _service(api: Api, word: str) -> Object | None:
 
 def remote_port(text: str, pod: Object, service: Object | None) -> int:
     """The number of the pod's port. Raises CliError."""
-    wanted: int | str = int(text) if text.isdecimal() else text
+    target_port: int | str = int(text) if text.isdecimal() else text
     if service is not None:
         rows = service["spec"].get("ports") or ()
-        row = next((row for row in rows if wanted in (row["port"], row.get("name"))), None)
+        row = next((row for row in rows if target_port in (row["port"], row.get("name"))), None)
         if row is None:
             name = service["metadata"]["name"]
             raise CliError(Diagnostic(f"Service {name} does not have a service port {text}"))
-        wanted = row.get("targetPort") or row["port"]
-    if isinstance(wanted, int):
-        return wanted
+        target_port = row.get("targetPort") or row["port"]
+    if isinstance(target_port, int):
+        return target_port
     for container in pod["spec"]["containers"]:
         for port in container.get("ports") or ():
-            if port.get("name") == wanted:
+            if port.get("name") == target_port:
                 return int(port["containerPort"])
     raise CliError(
-        Diagnostic(f"Pod {pod['metadata']['name']} does not have a named port '{wanted}'")
+        Diagnostic(f"Pod {pod['metadata']['name']} does not have a named port '{target_port}'")
     )
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, NamedTuple
 
 from kubelite.cli.api.common import options
 from kubelite.cli.api.common.access import Reach
-from kubelite.cli.api.common.selection import Target, Which, in_files, listed
+from kubelite.cli.api.common.selection import NAME_NEEDED, Target, Which, in_files, listed
 from kubelite.cli.api.common.session import Api, run
 from kubelite.cli.api.common.waiting import until
 from kubelite.cli.api.printing import template
@@ -136,8 +136,7 @@ async def _targets(api: Api, which: Which, goal: Goal) -> list[Target]:
         elif which.selector or which.field_selector or which.all or which.all_namespaces:
             targets += await listed(api, which, resource)
         else:
-            sentence = "resource(s) were provided, but no name was specified"
-            raise CliError(Diagnostic(sentence, exit_code=2))
+            raise CliError(Diagnostic(NAME_NEEDED, exit_code=2))
     return targets
 
 

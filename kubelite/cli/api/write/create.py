@@ -10,7 +10,7 @@ from kubelite.cli.api.common.access import Reach
 from kubelite.cli.api.common.changing import Change
 from kubelite.cli.api.common.selection import Target, Which, in_files
 from kubelite.cli.api.common.session import Api, run
-from kubelite.cli.api.write.generators import GENERATORS, SYNONYMS, Wanted
+from kubelite.cli.api.write.generators import GENERATORS, SYNONYMS, Flags
 from kubelite.cli.api.write.managers import FIELD_MANAGER
 from kubelite.cli.common.command import Argument, Option, Settings, usage
 from kubelite.cli.common.diagnostic import CliError, Diagnostic
@@ -84,7 +84,7 @@ def create(
     which = Which((), files or (), recursive, kustomize or ())
     change = Change(dry_run, format)
     kind, operands, command = _operands(words or [])
-    wanted = Wanted(
+    flags = Flags(
         operands[-1] if operands else "",
         operands[:-1],
         image or (),
@@ -113,7 +113,7 @@ def create(
                 await create_one(api, target, change)
             return
         entries = _entries(literal, file, env_file, cert, key)
-        described = wanted._replace(data=entries, from_cron_job=await _cron_job(api, source))
+        described = flags._replace(data=entries, from_cron_job=await _cron_job(api, source))
         await create_one(api, await target_of(api, _generated(kind, described)), change)
 
     if which.has_files == bool(kind):
@@ -133,7 +133,7 @@ def _operands(words: list[str]) -> tuple[str, list[str], list[str]]:
     return kind, words[1:], []
 
 
-def _generated(kind: str, wanted: Wanted) -> dict[str, object]:
+def _generated(kind: str, flags: Flags) -> dict[str, object]:
     if kind not in GENERATORS:
         raise CliError(
             Diagnostic(
@@ -142,10 +142,10 @@ def _generated(kind: str, wanted: Wanted) -> dict[str, object]:
                 exit_code=2,
             )
         )
-    if not wanted.name:
+    if not flags.name:
         raise CliError(Diagnostic(f"name the {kind}: kubelite create {kind} NAME", exit_code=2))
     try:
-        return GENERATORS[kind](wanted)
+        return GENERATORS[kind](flags)
     except ValueError as error:
         raise CliError(Diagnostic(f"create {kind}: {error}", exit_code=2)) from error
 

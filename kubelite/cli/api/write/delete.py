@@ -8,7 +8,7 @@ from typing import Annotated, NamedTuple
 from kubelite.cli.api.common import options
 from kubelite.cli.api.common.access import Reach
 from kubelite.cli.api.common.changing import Change
-from kubelite.cli.api.common.selection import Target, Which, existing, in_files
+from kubelite.cli.api.common.selection import NAME_NEEDED, Target, Which, existing, in_files
 from kubelite.cli.api.common.session import Api, run
 from kubelite.cli.api.common.waiting import until
 from kubelite.cli.common import durations
@@ -120,7 +120,7 @@ async def _targets(api: Api, which: Which, deletion: Deletion) -> list[Target]:
         return [
             Target(row, api.namespace if row.namespaced else "", name, {}) for row, name in operands
         ]
-    return await existing(api, which, needs="resource(s) were provided, but no name was specified")
+    return await existing(api, which, needs=NAME_NEEDED)
 
 
 async def _delete(api: Api, target: Target, deletion: Deletion) -> str | None:

@@ -10,7 +10,7 @@ import tempfile
 from kubelite.cli.api.common import options
 from kubelite.cli.api.common.access import Reach
 from kubelite.cli.api.common.changing import Change
-from kubelite.cli.api.common.selection import Target, Which, existing
+from kubelite.cli.api.common.selection import NAME_NEEDED, Target, Which, existing
 from kubelite.cli.api.common.session import Api, run
 from kubelite.cli.api.printing import formats
 from kubelite.cli.api.write.managers import FIELD_MANAGER
@@ -43,8 +43,7 @@ def edit(
     change = Change(format=format)
 
     async def work(api: Api) -> None:
-        needs = "resource(s) were provided, but no name was specified"
-        for target in await existing(api, which, needs=needs):
+        for target in await existing(api, which, needs=NAME_NEEDED):
             await _edit(api, target, change)
 
     return run(settings, Reach(kubeconfig, context), work)

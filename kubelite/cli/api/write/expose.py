@@ -7,7 +7,7 @@ from typing import Annotated
 from kubelite.cli.api.common import options
 from kubelite.cli.api.common.access import Reach
 from kubelite.cli.api.common.changing import Change
-from kubelite.cli.api.common.selection import Which, existing
+from kubelite.cli.api.common.selection import NAME_NEEDED, Which, existing
 from kubelite.cli.api.common.session import Api, run
 from kubelite.cli.api.write.create import create_one, target_of
 from kubelite.cli.api.write.generators import exposed
@@ -39,8 +39,7 @@ def expose(
     change = Change(dry_run, format)
 
     async def work(api: Api) -> None:
-        needs = "resource(s) were provided, but no name was specified"
-        for target in await existing(api, which, needs=needs):
+        for target in await existing(api, which, needs=NAME_NEEDED):
             obj = {"kind": target.resource.kind, **target.obj}
             try:
                 service = exposed(obj, name or target.name, port or [], target_port, type)

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from kubelite.lib.json import Object
 
 
-class Wanted(NamedTuple):
+class Flags(NamedTuple):
     """What the options of ``create`` say; each kind reads its own."""
 
     name: str
@@ -38,52 +38,52 @@ class Wanted(NamedTuple):
     from_cron_job: Object | None = None
 
 
-def namespace(wanted: Wanted) -> Object:
+def namespace(flags: Flags) -> Object:
     """A namespace: the name is all there is."""
-    return _object("v1", "Namespace", wanted.name)
+    return _object("v1", "Namespace", flags.name)
 
 
-def service_account(wanted: Wanted) -> Object:
+def service_account(flags: Flags) -> Object:
     """A service account: the name is all there is."""
-    return _object("v1", "ServiceAccount", wanted.name)
+    return _object("v1", "ServiceAccount", flags.name)
 
 
-def deployment(wanted: Wanted) -> Object:
+def deployment(flags: Flags) -> Object:
     """As kubectl's: label ``app``, containers named after their images."""
-    _need(wanted.images, "--image")
-    labels = {"app": wanted.name}
-    template = {"metadata": {"labels": labels}, "spec": {"containers": _containers(wanted)}}
-    spec = {"replicas": wanted.replicas, "selector": {"matchLabels": labels}, "template": template}
-    return _object("apps/v1", "Deployment", wanted.name, spec=spec, labels=labels)
+    _need(flags.images, "--image")
+    labels = {"app": flags.name}
+    template = {"metadata": {"labels": labels}, "spec": {"containers": _containers(flags)}}
+    spec = {"replicas": flags.replicas, "selector": {"matchLabels": labels}, "template": template}
+    return _object("apps/v1", "Deployment", flags.name, spec=spec, labels=labels)
 
 
-def job(wanted: Wanted) -> Object:
+def job(flags: Flags) -> Object:
     """One container named after the job, or the job of a cron job."""
-    if wanted.from_cron_job is not None:
-        return _from_cron_job(wanted.name, wanted.from_cron_job)
-    _need(wanted.images, "--image or --from")
-    return _object("batch/v1", "Job", wanted.name, spec=_job_spec(wanted, "Never"))
+    if flags.from_cron_job is not None:
+        return _from_cron_job(flags.name, flags.from_cron_job)
+    _need(flags.images, "--image or --from")
+    return _object("batch/v1", "Job", flags.name, spec=_job_spec(flags, "Never"))
 
 
-def cron_job(wanted: Wanted) -> Object:
+def cron_job(flags: Flags) -> Object:
     """One container named after the cron job, run by its schedule."""
-    _need(wanted.images, "--image")
-    _need(wanted.schedule, "--schedule")
+    _need(flags.images, "--image")
+    _need(flags.schedule, "--schedule")
     spec = {
-        "schedule": wanted.schedule,
+        "schedule": flags.schedule,
         "jobTemplate": {
-            "metadata": {"name": wanted.name},
-            "spec": _job_spec(wanted, "OnFailure"),
+            "metadata": {"name": flags.name},
+            "spec": _job_spec(flags, "OnFailure"),
         },
     }
-    return _object("batch/v1", "CronJob", wanted.name, spec=spec)
+    return _object("batch/v1", "CronJob", flags.name, spec=spec)
 
 
-def _job_spec(wanted: Wanted, restart: str) -> Object:
-    container: Object = {"name": wanted.name, "image": wanted.images[0]}
-    if wanted.command:
-        container["command"] = list(wanted.command)
-    pod = {"restartPolicy": wanted.restart or restart, "containers": [container]}
+def _job_spec(flags: Flags, restart: str) -> Object:
+    container: Object = {"name": flags.name, "image": flags.images[0]}
+    if flags.command:
+        container["command"] = list(flags.command)
+    pod = {"restartPolicy": flags.restart or restart, "containers": [container]}
     return {"template": {"spec": pod}}
 
 
@@ -108,10 +108,10 @@ def _from_cron_job(name: str, parent: Object) -> Object:
     return created
 
 
-def config_map(wanted: Wanted) -> Object:
+def config_map(flags: Flags) -> Object:
     """Texts in ``data``, everything else in ``binaryData``."""
-    created = _object("v1", "ConfigMap", wanted.name)
-    for key, value in wanted.data.items():
+    created = _object("v1", "ConfigMap", flags.name)
+    for key, value in flags.data.items():
         try:
             created.setdefault("data", {})[key] = value.decode()
         except UnicodeDecodeError:
@@ -119,17 +119,17 @@ def config_map(wanted: Wanted) -> Object:
     return created
 
 
-def secret(wanted: Wanted) -> Object:
+def secret(flags: Flags) -> Object:
     """``secret generic NAME``, ``secret tls NAME`` with the keys ``tls.crt`` and ``tls.key``."""
-    form = wanted.words[0] if wanted.words else ""
+    form = flags.words[0] if flags.words else ""
     if form not in ("generic", "tls"):
         raise ValueError("create secret takes generic or tls, then the name")
-    kind = wanted.type or ("kubernetes.io/tls" if form == "tls" else "Opaque")
-    if form == "tls" and not {"tls.crt", "tls.key"} <= set(wanted.data):
+    kind = flags.type or ("kubernetes.io/tls" if form == "tls" else "Opaque")
+    if form == "tls" and not {"tls.crt", "tls.key"} <= set(flags.data):
         raise ValueError("a TLS secret needs --cert and --key")
-    data = {key: base64.b64encode(value).decode() for key, value in wanted.data.items()}
+    data = {key: base64.b64encode(value).decode() for key, value in flags.data.items()}
     return {
-        **_object("v1", "Secret", wanted.name),
+        **_object("v1", "Secret", flags.name),
         "type": kind,
         **({"data": data} if data else {}),
     }
@@ -143,23 +143,23 @@ _SERVICE_TYPES = {
 }
 
 
-def service(wanted: Wanted) -> Object:
+def service(flags: Flags) -> Object:
     """``service TYPE NAME --tcp PORT[:TARGET]``: its pods are those labeled ``app=NAME``."""
-    form = wanted.words[0] if wanted.words else ""
+    form = flags.words[0] if flags.words else ""
     if form not in _SERVICE_TYPES:
         raise ValueError(f"create service takes one of {', '.join(_SERVICE_TYPES)}, then the name")
-    labels = {"app": wanted.name}
+    labels = {"app": flags.name}
     spec: Object = {"type": _SERVICE_TYPES[form], "selector": labels}
-    if wanted.tcp:
-        spec["ports"] = [_tcp_port(text) for text in wanted.tcp]
+    if flags.tcp:
+        spec["ports"] = [_tcp_port(text) for text in flags.tcp]
     if form == "externalname":
-        _need(wanted.external_name, "--external-name")
-        spec["externalName"] = wanted.external_name
+        _need(flags.external_name, "--external-name")
+        spec["externalName"] = flags.external_name
     else:
-        _need(wanted.tcp or wanted.cluster_ip == "None", "--tcp")
-    if wanted.cluster_ip:
-        spec["clusterIP"] = wanted.cluster_ip
-    return _object("v1", "Service", wanted.name, spec=spec, labels=labels)
+        _need(flags.tcp or flags.cluster_ip == "None", "--tcp")
+    if flags.cluster_ip:
+        spec["clusterIP"] = flags.cluster_ip
+    return _object("v1", "Service", flags.name, spec=spec, labels=labels)
 
 
 def _tcp_port(text: str) -> Object:
@@ -184,62 +184,62 @@ def port_or_name(text: str) -> int | str:
     return port_number(text) if text.isdecimal() else text
 
 
-def role(wanted: Wanted) -> Object:
+def role(flags: Flags) -> Object:
     """A role of one namespace."""
-    return _role("Role", wanted)
+    return _role("Role", flags)
 
 
-def cluster_role(wanted: Wanted) -> Object:
+def cluster_role(flags: Flags) -> Object:
     """A role of the cluster."""
-    return _role("ClusterRole", wanted)
+    return _role("ClusterRole", flags)
 
 
-def _role(kind: str, wanted: Wanted) -> Object:
+def _role(kind: str, flags: Flags) -> Object:
     """Resources are ``pods``, ``deployments.apps``, ``pods/log``; one rule for each group."""
-    _need(wanted.verbs, "--verb")
-    _need(wanted.resources, "--resource")
+    _need(flags.verbs, "--verb")
+    _need(flags.resources, "--resource")
     groups: dict[str, list[str]] = {}
-    for text in wanted.resources:
+    for text in flags.resources:
         name, _, group = text.partition(".")
         groups.setdefault(group, []).append(name)
     rules = [
-        {"verbs": list(wanted.verbs), "apiGroups": [group], "resources": names}
+        {"verbs": list(flags.verbs), "apiGroups": [group], "resources": names}
         for group, names in groups.items()
     ]
-    return {**_object("rbac.authorization.k8s.io/v1", kind, wanted.name), "rules": rules}
+    return {**_object("rbac.authorization.k8s.io/v1", kind, flags.name), "rules": rules}
 
 
-def role_binding(wanted: Wanted) -> Object:
+def role_binding(flags: Flags) -> Object:
     """Gives a role within one namespace."""
-    return _binding("RoleBinding", wanted)
+    return _binding("RoleBinding", flags)
 
 
-def cluster_role_binding(wanted: Wanted) -> Object:
+def cluster_role_binding(flags: Flags) -> Object:
     """Gives a role in all namespaces."""
-    return _binding("ClusterRoleBinding", wanted)
+    return _binding("ClusterRoleBinding", flags)
 
 
-def _binding(kind: str, wanted: Wanted) -> Object:
-    if bool(wanted.role) == bool(wanted.cluster_role):
+def _binding(kind: str, flags: Flags) -> Object:
+    if bool(flags.role) == bool(flags.cluster_role):
         raise ValueError("exactly one of --role and --clusterrole is needed")
     group = "rbac.authorization.k8s.io"
-    subjects = [{"kind": "User", "apiGroup": group, "name": name} for name in wanted.users]
-    subjects += [{"kind": "Group", "apiGroup": group, "name": name} for name in wanted.groups]
-    for text in wanted.service_accounts:
+    subjects = [{"kind": "User", "apiGroup": group, "name": name} for name in flags.users]
+    subjects += [{"kind": "Group", "apiGroup": group, "name": name} for name in flags.groups]
+    for text in flags.service_accounts:
         home, colon, name = text.partition(":")
         if not colon:
             raise ValueError(f"--serviceaccount {text}: expected NAMESPACE:NAME")
         subjects.append({"kind": "ServiceAccount", "namespace": home, "name": name})
     reference = {
         "apiGroup": group,
-        "kind": "Role" if wanted.role else "ClusterRole",
-        "name": wanted.role or wanted.cluster_role,
+        "kind": "Role" if flags.role else "ClusterRole",
+        "name": flags.role or flags.cluster_role,
     }
-    created = _object(f"{group}/v1", kind, wanted.name)
+    created = _object(f"{group}/v1", kind, flags.name)
     return {**created, "roleRef": reference, "subjects": subjects}
 
 
-Generator = Callable[[Wanted], Object]
+Generator = Callable[[Flags], Object]
 GENERATORS: dict[str, Generator] = {
     "clusterrole": cluster_role,
     "clusterrolebinding": cluster_role_binding,
@@ -302,14 +302,14 @@ def _selector(kind: str, obj: Object) -> Object:
     raise ValueError(f"cannot expose a {kind}")
 
 
-def _containers(wanted: Wanted) -> list[Object]:
+def _containers(flags: Flags) -> list[Object]:
     containers: list[Object] = []
-    for image in wanted.images:
+    for image in flags.images:
         container: Object = {"name": _container_name(image), "image": image}
-        if wanted.command:
-            container["command"] = list(wanted.command)
-        if wanted.port is not None:
-            container["ports"] = [{"containerPort": wanted.port}]
+        if flags.command:
+            container["command"] = list(flags.command)
+        if flags.port is not None:
+            container["ports"] = [{"containerPort": flags.port}]
         containers.append(container)
     return containers
 

@@ -8,7 +8,7 @@ from kubelite.cli.api.common import options
 from kubelite.cli.api.common.access import Reach
 from kubelite.cli.api.common.changing import Change
 from kubelite.cli.api.common.operands import changes
-from kubelite.cli.api.common.selection import Target, Which, existing
+from kubelite.cli.api.common.selection import NAME_NEEDED, Target, Which, existing
 from kubelite.cli.api.common.session import Api, run
 from kubelite.cli.api.write.managers import FIELD_MANAGER
 from kubelite.cli.common.command import Argument, Option, Settings, usage
@@ -44,7 +44,7 @@ def label(
     context: options.Context = None,
 ) -> int:
     """Sets and removes labels. Raises CliError."""
-    operands, wanted = changes(words)
+    operands, entries = changes(words)
     which = Which(
         operands,
         files or (),
@@ -55,7 +55,7 @@ def label(
         all_namespaces,
         all,
     )
-    work = _Work("labels", which, wanted, Change(dry_run, format), overwrite, list_only)
+    work = _Work("labels", which, entries, Change(dry_run, format), overwrite, list_only)
     return run(settings, Reach(kubeconfig, context), work.run)
 
 
@@ -79,7 +79,7 @@ def annotate(
     context: options.Context = None,
 ) -> int:
     """Sets and removes annotations. Raises CliError."""
-    operands, wanted = changes(words)
+    operands, entries = changes(words)
     which = Which(
         operands,
         files or (),
@@ -90,7 +90,7 @@ def annotate(
         all_namespaces,
         all,
     )
-    work = _Work("annotations", which, wanted, Change(dry_run, format), overwrite, list_only)
+    work = _Work("annotations", which, entries, Change(dry_run, format), overwrite, list_only)
     return run(settings, Reach(kubeconfig, context), work.run)
 
 
@@ -101,30 +101,29 @@ class _Work:
         self,
         field: str,
         which: Which,
-        wanted: dict[str, str | None],
+        entries: dict[str, str | None],
         change: Change,
         overwrite: bool,
         list_only: bool,
     ) -> None:
         self._field = field
         self._which = which
-        self._wanted = wanted
+        self._entries = entries
         self._change = change
         self._overwrite = overwrite
         self._list_only = list_only
 
     async def run(self, api: Api) -> None:
-        if not self._wanted and not self._list_only:
+        if not self._entries and not self._list_only:
             raise CliError(
                 Diagnostic(f"at least one {self._field[:-1]} update is required", exit_code=2)
             )
-        needs = "resource(s) were provided, but no name was specified"
-        for target in await existing(api, self._which, needs=needs):
+        for target in await existing(api, self._which, needs=NAME_NEEDED):
             before = target.obj["metadata"].get(self._field) or {}
             if self._list_only:
                 api.screen.data("".join(f"{k}={clean(v)}\n" for k, v in sorted(before.items())))
                 continue
-            refused = "" if self._overwrite else refusal(before, self._wanted)
+            refused = "" if self._overwrite else refusal(before, self._entries)
             if refused:
                 api.failed(refused)
                 continue
@@ -137,31 +136,31 @@ class _Work:
                 obj = await api.client.patch(
                     target.resource.gvr,
                     target.name,
-                    {"metadata": {self._field: self._wanted}},
+                    {"metadata": {self._field: self._entries}},
                     target.namespace,
                     field_manager=f"{FIELD_MANAGER}-{_VERBS[self._field]}",
                     dry_run=self._change.is_tried,
                 )
             except ApiError as error:
                 return api.refused(error)
-        word = word_for(self._field, before, self._wanted)
+        word = word_for(self._field, before, self._entries)
         return self._change.show(api, target, word, obj)
 
 
-def refusal(before: dict[str, str], wanted: dict[str, str | None]) -> str:
+def refusal(before: dict[str, str], entries: dict[str, str | None]) -> str:
     """What keeps values from being set without ``--overwrite``; "" for nothing."""
-    for key, value in wanted.items():
+    for key, value in entries.items():
         if value is not None and key in before and before[key] != value:
             return f"'{key}' already has a value ({before[key]}), and --overwrite is false"
     return ""
 
 
-def word_for(field: str, before: dict[str, str], wanted: dict[str, str | None]) -> str:
+def word_for(field: str, before: dict[str, str], entries: dict[str, str | None]) -> str:
     """What kubectl says of an object: ``labeled``, ``unlabeled``, ``not labeled``."""
     if field == "annotations":
         return "annotated"
-    after = {key: value for key, value in {**before, **wanted}.items() if value is not None}
+    after = {key: value for key, value in {**before, **entries}.items() if value is not None}
     if after == before:
         return "not labeled"
-    removes_only = all(value is None for value in wanted.values())
+    removes_only = all(value is None for value in entries.values())
     return "unlabeled" if removes_only else "labeled"

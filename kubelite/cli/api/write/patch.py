@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from kubelite.cli.api.common import options
 from kubelite.cli.api.common.access import Reach
 from kubelite.cli.api.common.changing import Change
-from kubelite.cli.api.common.selection import Target, Which, existing
+from kubelite.cli.api.common.selection import NAME_NEEDED, Target, Which, existing
 from kubelite.cli.api.common.session import Api, run
 from kubelite.cli.api.write.managers import FIELD_MANAGER
 from kubelite.cli.common.command import Option, Settings, usage
@@ -58,8 +58,7 @@ def patch(
     change = Change(dry_run, format)
 
     async def work(api: Api) -> None:
-        needs = "resource(s) were provided, but no name was specified"
-        for target in await existing(api, which, needs=needs):
+        for target in await existing(api, which, needs=NAME_NEEDED):
             await _patch(api, target, wanted, type, subresource, change)
 
     return run(settings, Reach(kubeconfig, context), work)

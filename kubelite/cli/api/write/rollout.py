@@ -9,7 +9,7 @@ from typing import Annotated
 from kubelite.cli.api.common import options
 from kubelite.cli.api.common.access import Reach
 from kubelite.cli.api.common.changing import Change
-from kubelite.cli.api.common.selection import Target, Which, existing
+from kubelite.cli.api.common.selection import NAME_NEEDED, Target, Which, existing
 from kubelite.cli.api.common.session import Api, run
 from kubelite.cli.api.common.waiting import until
 from kubelite.cli.api.printing import formats
@@ -24,7 +24,6 @@ from kubelite.client.resources import CONTROLLER_REVISIONS, REPLICA_SETS
 from kubelite.control.controllers.shared.ownership import is_owned
 from kubelite.lib.json import Object
 
-_NEEDS = "resource(s) were provided, but no name was specified"
 _RESTARTED = "kubectl.kubernetes.io/restartedAt"
 
 
@@ -232,7 +231,7 @@ def _for_all(which: Which, step: _Step) -> Callable[[Api], Awaitable[None]]:
     async def work(api: Api) -> None:
         if not which.words and not which.has_files:
             raise CliError(Diagnostic("required resource not specified", exit_code=2))
-        for target in await existing(api, which, needs=_NEEDS):
+        for target in await existing(api, which, needs=NAME_NEEDED):
             try:
                 await step(api, target)
             except RolloutError as error:

@@ -51,9 +51,9 @@ def _deployment(name: str, spec: Object, status: Object) -> State:
         raise RolloutError(f'deployment "{name}" exceeded its progress deadline')
     waiting = f'Waiting for deployment "{name}" rollout to finish:'
     updated, available = status.get("updatedReplicas", 0), status.get("availableReplicas", 0)
-    wanted, total = spec.get("replicas", 1), status.get("replicas", 0)
-    if updated < wanted:
-        return State(f"{waiting} {updated} out of {wanted} new replicas have been updated...")
+    desired, total = spec.get("replicas", 1), status.get("replicas", 0)
+    if updated < desired:
+        return State(f"{waiting} {updated} out of {desired} new replicas have been updated...")
     if total > updated:
         return State(f"{waiting} {total - updated} old replicas are pending termination...")
     if available < updated:
@@ -65,12 +65,12 @@ def _daemon_set(name: str, spec: Object, status: Object) -> State:
     if (spec.get("updateStrategy") or {}).get("type") != "RollingUpdate":
         raise RolloutError("rollout status is only available for RollingUpdate strategy type")
     waiting = f'Waiting for daemon set "{name}" rollout to finish:'
-    wanted = status.get("desiredNumberScheduled", 0)
+    desired = status.get("desiredNumberScheduled", 0)
     updated, available = status.get("updatedNumberScheduled", 0), status.get("numberAvailable", 0)
-    if updated < wanted:
-        return State(f"{waiting} {updated} out of {wanted} new pods have been updated...")
-    if available < wanted:
-        return State(f"{waiting} {available} of {wanted} updated pods are available...")
+    if updated < desired:
+        return State(f"{waiting} {updated} out of {desired} new pods have been updated...")
+    if available < desired:
+        return State(f"{waiting} {available} of {desired} updated pods are available...")
     return State(f'daemon set "{name}" successfully rolled out', is_done=True)
 
 
@@ -78,15 +78,15 @@ def _stateful_set(name: str, spec: Object, status: Object) -> State:
     strategy = spec.get("updateStrategy") or {}
     if strategy.get("type") != "RollingUpdate":
         raise RolloutError("rollout status is only available for RollingUpdate strategy type")
-    wanted, ready = spec.get("replicas", 1), status.get("readyReplicas", 0)
+    desired, ready = spec.get("replicas", 1), status.get("readyReplicas", 0)
     updated = status.get("updatedReplicas", 0)
-    if ready < wanted:
-        return State(f"Waiting for {wanted - ready} pods to be ready...")
+    if ready < desired:
+        return State(f"Waiting for {desired - ready} pods to be ready...")
     if partition := (strategy.get("rollingUpdate") or {}).get("partition", 0):
-        if updated < wanted - partition:
+        if updated < desired - partition:
             return State(
                 f"Waiting for partitioned roll out to finish: {updated} out of"
-                f" {wanted - partition} new pods have been updated..."
+                f" {desired - partition} new pods have been updated..."
             )
         return State(
             f"partitioned roll out complete: {updated} new pods have been updated...", is_done=True

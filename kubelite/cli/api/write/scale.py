@@ -7,7 +7,7 @@ from typing import Annotated
 from kubelite.cli.api.common import options
 from kubelite.cli.api.common.access import Reach
 from kubelite.cli.api.common.changing import Change
-from kubelite.cli.api.common.selection import Which, existing
+from kubelite.cli.api.common.selection import NAME_NEEDED, Which, existing
 from kubelite.cli.api.common.session import Api, run
 from kubelite.cli.common.command import Option, Settings, usage
 from kubelite.client.errors import ApiError
@@ -37,8 +37,7 @@ def scale(
     change = Change(dry_run, format)
 
     async def work(api: Api) -> None:
-        needs = "resource(s) were provided, but no name was specified"
-        for target in await existing(api, which, needs=needs):
+        for target in await existing(api, which, needs=NAME_NEEDED):
             try:
                 before = await api.client.get_scale(
                     target.resource.gvr, target.name, target.namespace

@@ -8,7 +8,7 @@ from typing import Annotated
 from kubelite.cli.api.common import options
 from kubelite.cli.api.common.access import Reach
 from kubelite.cli.api.common.changing import Change
-from kubelite.cli.api.common.selection import Target, Which, existing
+from kubelite.cli.api.common.selection import NAME_NEEDED, Target, Which, existing
 from kubelite.cli.api.common.session import Api, run
 from kubelite.cli.api.write import templates
 from kubelite.cli.api.write.managers import FIELD_MANAGER
@@ -20,7 +20,6 @@ from kubelite.lib.json import Object
 Containers = Annotated[
     str, Option("--containers -c", "Containers to change; by default all.", "NAME")
 ]
-_NEEDS = "resource(s) were provided, but no name was specified"
 
 
 @usage("kubelite set image deploy/web server=web:2", "kubelite set image pods -l app=web '*=web:2'")
@@ -74,18 +73,18 @@ def env(
     """Changes variables. Raises CliError."""
     from kubelite.cli.api.common.operands import changes
 
-    operands, wanted = changes(words)
+    operands, variables = changes(words)
     which = Which(operands, files or (), recursive, kustomize or (), selector, all=all)
     if list_only:
         return run(settings, Reach(kubeconfig, context), lambda api: _list(api, which, containers))
-    if not wanted:
+    if not variables:
         raise CliError(
             Diagnostic("at least one environment variable must be provided", exit_code=2)
         )
     work = _work(
         which,
         Change(dry_run, format),
-        lambda spec: templates.variables(spec, containers, wanted),
+        lambda spec: templates.variables(spec, containers, variables),
         "env",
     )
     return run(settings, Reach(kubeconfig, context), work)
@@ -110,14 +109,14 @@ def resources(
     context: options.Context = None,
 ) -> int:
     """Changes requests and limits. Raises CliError."""
-    wanted = {"limits": _amounts(limits), "requests": _amounts(requests)}
-    if not any(wanted.values()):
+    amounts = {"limits": _amounts(limits), "requests": _amounts(requests)}
+    if not any(amounts.values()):
         raise CliError(Diagnostic("you must specify an update to requests or limits", exit_code=2))
     which = Which(objects or (), files or (), recursive, kustomize or (), selector, all=all)
     work = _work(
         which,
         Change(dry_run, format),
-        lambda spec: templates.resources(spec, containers, wanted),
+        lambda spec: templates.resources(spec, containers, amounts),
         "resource requirements",
     )
     return run(settings, Reach(kubeconfig, context), work)
@@ -159,7 +158,7 @@ def _work(
     which: Which, change: Change, edited: Callable[[Object], Object], word: str
 ) -> Callable[[Api], Awaitable[None]]:
     async def work(api: Api) -> None:
-        for target in await existing(api, which, needs=_NEEDS):
+        for target in await existing(api, which, needs=NAME_NEEDED):
             await _set(api, target, change, edited, word)
 
     return work
@@ -170,10 +169,10 @@ async def _set(
 ) -> None:
     try:
         path, spec = templates.pod_spec(target.resource.kind, target.obj)
-        wanted = edited(spec)
+        edit = edited(spec)
     except ValueError as error:
         return api.failed(str(error))
-    if wanted == spec:
+    if edit == spec:
         return None
     after = target.obj
     if not change.is_local:
@@ -181,7 +180,7 @@ async def _set(
             after = await api.client.patch(
                 target.resource.gvr,
                 target.name,
-                templates.patch(path, spec, wanted),
+                templates.patch(path, spec, edit),
                 target.namespace,
                 kind="strategic",
                 dry_run=change.is_tried,
@@ -193,7 +192,7 @@ async def _set(
 
 
 async def _list(api: Api, which: Which, containers: str) -> None:
-    for target in await existing(api, which, needs=_NEEDS):
+    for target in await existing(api, which, needs=NAME_NEEDED):
         _, spec = templates.pod_spec(target.resource.kind, target.obj)
         for container in templates.chosen(spec, containers):
             api.screen.data(
